@@ -1,0 +1,283 @@
+"""Who can be asked: deployments, the routes that group them, and the call that one of them gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import inf, isfinite
+from types import EllipsisType, MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from polyroute.errors import ConfigurationError
+from polyroute.settings import Price, Secret, SupportsSecret, Timeout, unbuilt
+from polyroute.types import ChatRequest, EmbedRequest
+
+if TYPE_CHECKING:
+    from polyroute.protocols import Provider, RetryPolicy, Strategy
+
+__all__ = ["ApiKey", "Call", "Deadline", "Deployment", "EmbedCall", "Route"]
+
+ApiKey: TypeAlias = str | SupportsSecret | Callable[[], str | Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Deployment:
+    """One model at one endpoint with one key.
+
+    *model* is `"provider/model"`; `"provider/*"` serves any model of that provider which a call
+    names. *id* is what every record calls it, by default the model. *api_key* is a str, a
+    `SecretStr` or a callable (sync or async) that is asked for each attempt, by default the
+    provider's usual environment variable. *base_url* replaces everything before the operation's
+    own path, version segment included. *params* are arguments of a call that it may override,
+    *may_drop* names those that may be left out where the deployment cannot honour them, and
+    *space* the vector space of embeddings that may stand in for each other.
+    """
+
+    model: str
+    id: str | None = field(default=None, kw_only=True)
+    provider: Provider | None = field(default=None, kw_only=True)
+    base_url: str | None = field(default=None, kw_only=True)
+    api_key: ApiKey | None = field(default=None, kw_only=True)
+    weight: float = field(default=1.0, kw_only=True)
+    region: str | None = field(default=None, kw_only=True)
+    tags: Sequence[str] = field(default=(), kw_only=True)
+    limits: None = field(default=None, kw_only=True)
+    price: Price | None = field(default=None, kw_only=True)
+    context_window: int | None = field(default=None, kw_only=True)
+    capabilities: None = field(default=None, kw_only=True)
+    like: None = field(default=None, kw_only=True)
+    may_drop: Sequence[str] = field(default=(), kw_only=True)
+    space: str | None = field(default=None, kw_only=True)
+    timeout: Timeout | float | None = field(default=None, kw_only=True)
+    breaker: EllipsisType | None = field(default=..., kw_only=True)
+    headers: Mapping[str, str] | None = field(default=None, kw_only=True)
+    params: Mapping[str, Any] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        owner = f"Deployment {self.model!r}"
+        if not isinstance(self.model, str) or not _MODEL.fullmatch(self.model):
+            raise ConfigurationError(
+                f'{owner}: a model is named "provider/model", such as "openai/gpt-5-mini", '
+                "without control characters"
+            )
+        for name in ("limits", "capabilities", "like"):
+            if getattr(self, name) is not None:
+                unbuilt(owner, name)
+        if self.breaker is not ... and self.breaker is not None:
+            unbuilt(owner, "breaker")
+        if self.id is not None and (not self.id or not self.id.isprintable()):
+            raise ConfigurationError(f"{owner}: id is a name that can be printed, not {self.id!r}")
+        if not isinstance(self.weight, int | float) or not isfinite(self.weight) or self.weight < 0:
+            raise ConfigurationError(f"{owner}: weight is a number, 0 or more, not {self.weight!r}")
+        if self.price is not None and not isinstance(self.price, Price):
+            raise ConfigurationError(f"{owner}: price is a Price(input=…, output=…), not {self.price!r}")
+        if self.base_url is not None:
+            _check_address(owner, self.base_url)
+        if isinstance(self.api_key, str):
+            object.__setattr__(self, "api_key", Secret(_clean(owner, "api_key", self.api_key)))
+        object.__setattr__(self, "tags", names(owner, "tags", self.tags))
+        object.__setattr__(self, "may_drop", names(owner, "may_drop", self.may_drop))
+        object.__setattr__(self, "timeout", attempt_timeout(owner, self.timeout))
+        object.__setattr__(self, "headers", _headers(owner, self.headers))
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
+
+    @property
+    def prefix(self) -> str:
+        """The provider's part of the model's name: `openai` of `openai/gpt-5-mini`."""
+        return self.model.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The model's name as it is sent, without the provider's prefix."""
+        return self.model.partition("/")[2]
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it serves any model of its prefix."""
+        return self.name == "*"
+
+    @property
+    def all_tags(self) -> frozenset[str]:
+        """The tags it was given and those of its own making: provider, model and region."""
+        own = [f"provider:{self.prefix}", f"model:{self.name}"]
+        if self.region:
+            own.append(f"region:{self.region}")
+        return frozenset((*self.tags, *own))
+
+    def __repr__(self) -> str:
+        shown = [repr(self.model)]
+        for each in fields(self)[1:]:
+            value = getattr(self, each.name)
+            # Keys may stand in headers and params too, so only their names are shown.
+            if each.name in ("headers", "params"):
+                value = list(value)
+            if each.name == "api_key" and value is not None:
+                value = Secret("")
+            if value not in (None, (), [], ..., 1.0):
+                shown.append(f"{each.name}={value!r}")
+        return f"Deployment({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A name that callers ask for: its deployments, how one is picked, and who stands in for them.
+
+    *deployments* and *fallbacks* name deployments by id or model; fallbacks may name routes too.
+    *tags* bind every call made on the route, wherever it falls back to.
+    """
+
+    deployments: Sequence[str]
+    strategy: Strategy | None = field(default=None, kw_only=True)
+    fallbacks: Sequence[str] = field(default=(), kw_only=True)
+    tags: Sequence[str] = field(default=(), kw_only=True)
+    params: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    timeout: Timeout | float | None = field(default=None, kw_only=True)
+    retry: RetryPolicy | EllipsisType | None = field(default=..., kw_only=True)
+    hedge: EllipsisType | None = field(default=..., kw_only=True)
+    degrade: EllipsisType | tuple[()] | None = field(default=..., kw_only=True)
+    after_content_filter: Literal["raise", "fallback"] = field(default="raise", kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("hedge", "degrade"):
+            if getattr(self, name) not in (..., None, ()):
+                unbuilt("Route", name)
+        if self.after_content_filter not in ("raise", "fallback"):
+            raise ConfigurationError(
+                f'Route: after_content_filter is "raise" or "fallback", not {self.after_content_filter!r}'
+            )
+        object.__setattr__(self, "deployments", names("Route", "deployments", self.deployments))
+        object.__setattr__(self, "fallbacks", names("Route", "fallbacks", self.fallbacks))
+        object.__setattr__(self, "tags", names("Route", "tags", self.tags))
+        object.__setattr__(self, "timeout", attempt_timeout("Route", self.timeout))
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
+
+
+class Deadline:
+    """The moment by which an attempt must show its next sign of life.
+
+    It holds the whole way for a plain reply; for a stream it moves on with each token. Times are
+    moments on the event loop's clock.
+    """
+
+    __slots__ = ("_between_tokens", "_end", "_moves", "at", "phase")
+
+    def __init__(
+        self,
+        end: float = inf,
+        *,
+        attempt: float = inf,
+        first_token: float = inf,
+        between_tokens: float | None = None,
+    ) -> None:
+        self._end = end
+        self._between_tokens = inf if between_tokens is None else between_tokens
+        self._moves = False
+        self.at = min(end, attempt, first_token)
+        self.phase = "first_token" if first_token < min(end, attempt) else "attempt"
+
+    def by(self, now: float) -> float:
+        """When a wait that begins *now* must end.
+
+        The time between tokens runs from the first wait after a token, so that a slow consumer is
+        not taken for a slow host, and a host's comments do not win it time.
+        """
+        if self._moves:
+            self._moves = False
+            self.phase = "between_tokens"
+            self.at = min(self._end, now + self._between_tokens)
+        return self.at
+
+    def token_passed(self) -> None:
+        """Count the next wait anew: a stream's token was handed on."""
+        self._moves = True
+
+    def head_came(self, attempt: float) -> None:
+        """Hold only *attempt* and the call's end: a plain reply has begun."""
+        self.phase = "attempt"
+        self.at = min(self._end, attempt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Addressed:
+    """A request on its way to one deployment.
+
+    *model* is its name as it is sent. *timeout* holds the limits as they were merged for this
+    attempt, *deadline* when they run out. *user* is set only where it may be told to the host.
+    """
+
+    deployment: Deployment
+    model: str
+    timeout: Timeout
+    deadline: Deadline
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(_Addressed):
+    """What a provider gets to answer."""
+
+    request: ChatRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedCall(_Addressed):
+    """What a provider gets to turn into vectors."""
+
+    request: EmbedRequest
+
+
+def names(owner: str, what: str, given: Sequence[str]) -> tuple[str, ...]:
+    """*given* as a tuple of non-empty strs; a lone str is refused, since it would be read by letters."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ConfigurationError(f"{owner}: {what} is a sequence of names, such as [{given!r}], not {given!r}")
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"{owner}: {what} holds names, not {name!r}")
+    return tuple(given)
+
+
+def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None:
+    """*given* as a `Timeout`; a number, anywhere but on a call, limits the attempt."""
+    if given is None or isinstance(given, Timeout):
+        return given
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise ConfigurationError(f"{owner}: timeout is a Timeout(…) or a number of seconds, not {given!r}")
+    return Timeout(attempt=given)
+
+
+_MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
+
+
+def _check_address(owner: str, base_url: str) -> None:
+    """Refuse an address that could be read in two ways or that would carry more than an address."""
+    try:
+        parts = urlsplit(base_url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    else:
+        valid = valid and "@" not in parts.netloc and not parts.query and not parts.fragment
+    if not valid or not base_url.isascii() or not base_url.isprintable() or set(base_url) & set("\\ ?#"):
+        raise ConfigurationError(
+            f"{owner}: base_url is an http(s) address up to the operation's own path, such as "
+            "https://api.openai.com/v1, without a user, a query or a fragment"
+        )
+
+
+def _clean(owner: str, what: str, value: str) -> str:
+    """*value*, if it can stand in a header; what it holds is never shown, it may be a key."""
+    if not value or not value.isascii() or not value.isprintable():
+        raise ConfigurationError(
+            f"{owner}: {what} must be printable ASCII without line breaks, and not empty"
+        )
+    return value
+
+
+def _headers(owner: str, given: Mapping[str, str] | None) -> Mapping[str, str]:
+    for name, value in (given or {}).items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ConfigurationError(f"{owner}: {name!r} is no name for a header")
+        _clean(owner, f"header {name}", value)
+    return MappingProxyType(dict(given or {}))

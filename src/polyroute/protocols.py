@@ -1,0 +1,369 @@
+"""Every seam: what an application may put in the place of our own parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from polyroute.errors import PolyrouteError
+from polyroute.replies import Attempt, ChatChunk, ChatResponse, EmbedResponse
+from polyroute.streams import ChatStream
+from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
+
+__all__ = [
+    "Cache",
+    "CacheEntry",
+    "Choice",
+    "Embedder",
+    "Fallback",
+    "Feedback",
+    "FleetView",
+    "GiveUp",
+    "HTTPRequest",
+    "HTTPResponse",
+    "Lease",
+    "Limiter",
+    "Middleware",
+    "Provider",
+    "Refusal",
+    "Retry",
+    "RetryPolicy",
+    "Strategy",
+    "StreamDecoder",
+    "Transport",
+    "Verdict",
+    "Vitals",
+    "WireFormat",
+]
+
+# --- who is asked -------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Vitals:
+    """What is known of one deployment now. Times are in seconds, rates and shares between 0 and 1.
+
+    *latency* is a peak EWMA: it jumps up at once and decays slowly; None where nothing is known.
+    *headroom* is the share of its limits that is left.
+    """
+
+    in_flight: int = 0
+    latency: float | None = None
+    ttft: float | None = None
+    error_rate: float = 0.0
+    breaker: Literal["closed", "open", "half_open"] = "closed"
+    headroom: float = 1.0
+
+
+class FleetView(Protocol):
+    """What a strategy sees of the deployments' state: `fleet[deployment]` is its `Vitals`."""
+
+    def __getitem__(self, deployment: Deployment | str, /) -> Vitals: ...
+
+    @property
+    def now(self) -> float:
+        """The event loop's time."""
+        ...
+
+    @property
+    def rng(self) -> Random:
+        """The router's source of chance."""
+        ...
+
+    def estimate(self, request: Request, deployment: Deployment, /) -> Decimal | None:
+        """What the call is expected to cost there, in US dollars; None where the price is unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A strategy's pick, with the reason in words. *scores* by deployment id; *propensity* is the
+    probability with which it was picked, for learning from logs."""
+
+    deployment: Deployment
+    reason: str = ""
+    scores: Mapping[str, float] | None = None
+    propensity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What an application found out about a reply: a *score*, a *label*, or both."""
+
+    response_id: str
+    score: float | None = None
+    label: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Strategy:
+    """Who gets the next attempt. Subclass it: every method has a default.
+
+    A strategy that needs no I/O must not suspend: choosing is then atomic. `choose` should change
+    nothing but a counter of its own, since `explain` asks a copy of it; learning belongs in `observe`.
+    """
+
+    async def choose(
+        self,
+        request: Request,
+        candidates: Sequence[Deployment],
+        history: Sequence[Attempt],
+        fleet: FleetView,
+        /,
+    ) -> Deployment | Choice | None:
+        """Pick one of *candidates*, which is never empty; *history* holds this call's earlier
+        attempts. None ends the route: its fallbacks follow."""
+        return candidates[0]
+
+    async def accept(self, request: Request, response: ChatResponse[Any], /) -> bool:
+        """Whether *response* is good enough; False is a `RejectedError`, and the call goes on.
+
+        Judging needs the whole reply: a strategy that overrides this commits a stream at its end.
+        """
+        return True
+
+    def observe(self, request: Request, attempt: Attempt, /) -> None:
+        """Learn from a finished attempt, whoever chose it."""
+
+    def feedback(self, feedback: Feedback, /) -> None:
+        """Learn from what the application found out about a reply."""
+
+
+# --- who answers --------------------------------------------------------------------------------
+
+
+class Provider(Protocol):
+    """One API family, or an in-process model. It fills what it knows; the engine stamps the rest.
+
+    Optional, each looked for by name:
+
+    - `embed(call: EmbedCall) -> EmbedResponse`; without it a deployment is no candidate for `embed`.
+    - `kinds(model: str) -> Collection[str]`: which kinds of call (`"chat"`, `"embed"`) a model serves.
+    - `format: str`: the wire format's name, which `extra` speaks.
+    - `unsupported: Collection[str]`: arguments of a call that it cannot honour.
+    - `needs(deployment: Deployment) -> str | None`: what is missing before the deployment can be
+      asked, such as `"no key: set OPENAI_API_KEY"`.
+    - `keeps_deadlines = True`: it raises `AttemptTimeoutError` by itself when `call.deadline` passes.
+    - `aclose()`: called when the router closes.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def chat(self, call: Call, /) -> ChatResponse[Any]: ...
+
+    def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
+        """Driven with `aclosing`, in the task that entered the stream."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A provider that can embed."""
+
+    async def embed(self, call: EmbedCall, /) -> EmbedResponse: ...
+
+
+# --- what happens after a failure ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Wait *delay* seconds, then let the strategy pick again among all that did not refuse for good.
+
+    *last_resort*: a wait so long that it is only worth it where nobody else is left, fallbacks included.
+    """
+
+    delay: float
+    last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Go on now, without the deployment that failed; *beyond* widens it to all with its key, on its
+    host, or of its model."""
+
+    beyond: Literal["deployment", "key", "host", "model"] = "deployment"
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """End this route: its fallbacks follow."""
+
+
+Verdict: TypeAlias = Retry | Fallback | GiveUp
+
+
+class RetryPolicy(Protocol):
+    """Decides, and never acts. It is not asked about a `RequestError`."""
+
+    def decide(self, history: Sequence[Attempt], *, remaining: float | None, others: int) -> Verdict:
+        """What follows the last attempt of *history*.
+
+        Args:
+            history: This call's attempts so far, on every route, the newest last.
+            remaining: Seconds until the call's deadline, None where it has none.
+            others: How many candidates of this route were not yet tried in this call.
+        """
+        ...
+
+
+# --- what stands around a call ------------------------------------------------------------------
+
+
+class Middleware:
+    """Wraps a whole call; the base class passes everything through."""
+
+    async def chat(
+        self, request: ChatRequest, call_next: Callable[[ChatRequest], Awaitable[ChatResponse[Any]]], /
+    ) -> ChatResponse[Any]:
+        return await call_next(request)
+
+    async def stream(
+        self, request: ChatRequest, call_next: Callable[[ChatRequest], Awaitable[ChatStream[Any]]], /
+    ) -> ChatStream[Any]:
+        """`call_next` gives a stream that has not started; give it back as it is or changed."""
+        return await call_next(request)
+
+    async def embed(
+        self, request: EmbedRequest, call_next: Callable[[EmbedRequest], Awaitable[EmbedResponse]], /
+    ) -> EmbedResponse:
+        return await call_next(request)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """A stored reply: *stored* is when (seconds since the epoch), *ttl* how long it is good for,
+    *score* how alike the request was, 1.0 for the same."""
+
+    response: ChatResponse[Any]
+    stored: float
+    ttl: float | None = None
+    tags: tuple[str, ...] = ()
+    score: float = 1.0
+
+
+class Cache(Protocol):
+    """A store; what may be cached, when and for whom is the engine's business."""
+
+    async def lookup(self, request: Request, /) -> CacheEntry | None: ...
+    async def store(self, request: Request, entry: CacheEntry, /) -> None: ...
+
+
+class Lease(Protocol):
+    """Room that was reserved for one attempt."""
+
+    def settle(self, usage: Usage | None, /) -> None:
+        """Tell, once, what was used in truth; None: nothing was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No room now: *retry_after* seconds until there may be, None where there never will."""
+
+    retry_after: float | None = None
+    reason: str = ""
+
+
+class Limiter(Protocol):
+    """Says whether there is room. It never waits: the engine goes elsewhere first, then queues."""
+
+    async def reserve(
+        self, request: Request, deployment: Deployment, estimate: Usage, /
+    ) -> Lease | Refusal: ...
+
+
+# --- what travels -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPRequest:
+    """One request as bytes. *connect* is the limit for making a connection, in seconds; *deadline*
+    bounds each wait after that."""
+
+    method: str
+    url: str
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    body: bytes = field(repr=False)
+    deadline: Deadline = field(repr=False)
+    connect: float | None = None
+
+
+class HTTPResponse(Protocol):
+    """A response whose head has come. Header names are in lower case.
+
+    Read it whole or piece by piece, then close it, whatever happened.
+    """
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    async def read(self) -> bytes:
+        """The whole body, decompressed."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it comes, decompressed."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Transport(Protocol):
+    """Moves bytes: the only seam that touches the network. It follows no redirect.
+
+    Raises:
+        ConnectError, ReadError, AttemptTimeoutError, ResponseDecodeError: See each.
+
+    Optional: `keeps_deadlines = True`, where every wait ends at `request.deadline.by(now)`.
+    """
+
+    async def send(self, request: HTTPRequest, /) -> HTTPResponse: ...
+    async def aclose(self) -> None: ...
+
+
+class StreamDecoder(Protocol):
+    """Turns the bytes of one stream into chunks, however they are cut.
+
+    What is good in a piece is given out before what is broken in it: `error` holds that, and the
+    one who drives the decoder raises it after handing on what `feed` gave. `done`: the format's
+    terminal event has come, and nothing after it counts.
+    """
+
+    done: bool
+    error: PolyrouteError | None
+
+    def feed(self, data: bytes, /) -> Sequence[ChatChunk]: ...
+    def finish(self) -> Sequence[ChatChunk]:
+        """What a clean end of the bytes completes; sets `error` where they ended too early."""
+        ...
+
+
+class WireFormat(Protocol):
+    """How one API writes requests and replies: pure functions of bytes.
+
+    `embed_path`, `encode_embed` and `decode_embed` are optional; without them it cannot embed.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def path(self, call: Call, /, *, stream: bool) -> str:
+        """The operation's own path, after the base URL."""
+        ...
+
+    def encode(self, call: Call, /, *, stream: bool) -> bytes: ...
+    def decode(self, body: bytes, call: Call, /) -> ChatResponse[Any]: ...
+    def stream_decoder(self, call: Call, /) -> StreamDecoder: ...
+    def decode_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, /
+    ) -> PolyrouteError: ...

@@ -1,0 +1,333 @@
+"""A streamed reply: chunks as they come, and the whole reply at the end."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
+
+from polyroute.errors import ConfigurationError, StreamInterruptedError
+from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta
+from polyroute.types import FinishReason, Opaque, Part, Reasoning, Text, TokenLogprob, ToolCall, Usage
+
+__all__ = ["ChatStream", "Gathered", "Outcome", "Source"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+Outcome: TypeAlias = ChatResponse[Any] | BaseException
+
+
+class Source(Protocol):
+    """Where a `ChatStream`'s chunks come from. Each method is called by one task, in this order:
+    `start` once, `next` until it gives None or raises, `finish` after a None, `aclose` at any time."""
+
+    async def start(self) -> None: ...
+    async def next(self) -> ChatChunk | None: ...
+    async def finish(self) -> ChatResponse[Any]: ...
+    async def aclose(self) -> None: ...
+
+
+class ChatStream(Generic[T_co]):
+    """A reply that is still being written.
+
+    `async with` starts it, up to its first token, and closes it; `async for` gives its chunks.
+    Until it is entered nothing is asked of anybody.
+    """
+
+    __slots__ = ("_callbacks", "_error", "_outcome", "_response", "_source", "_started")
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._started = False
+        self._response: ChatResponse[T_co] | None = None
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[Outcome], object]] | None = None
+
+    @classmethod
+    def of(cls, response: ChatResponse[T_co]) -> ChatStream[T_co]:
+        """A stream that tells a reply which is already whole."""
+        return ChatStream(_Replay(response))
+
+    def map(self, change: Callable[[ChatChunk], ChatChunk | None]) -> ChatStream[T_co]:
+        """This stream with each chunk put through *change*; a chunk it answers None for is left out.
+
+        The whole reply is made of the changed chunks. This stream is then driven by the new one.
+        """
+        return ChatStream(_Mapped(self, change))
+
+    def on_end(self, callback: Callable[[Outcome], Awaitable[None] | None]) -> Self:
+        """Call *callback*, a plain function or an async one, once, when the stream has ended.
+
+        It gets the whole reply or, where the stream broke or was left early, the error that says so.
+        """
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append(callback)
+        return self
+
+    async def response(self) -> ChatResponse[T_co]:
+        """Read what is left and give the whole reply, as `chat` would have given it.
+
+        Raises:
+            StreamInterruptedError: The stream breaks, or broke, after its first token.
+            OutputValidationError: The reply is not of the schema that was asked for.
+        """
+        while self._response is None:
+            try:
+                await self.__anext__()
+            except StopAsyncIteration:
+                break
+        if self._response is None:
+            raise StreamInterruptedError("the stream was closed before its end")
+        return self._response
+
+    async def __aenter__(self) -> Self:
+        if self._started:
+            raise ConfigurationError("a stream is entered once; ask for a new one")
+        self._started = True
+        await self._source.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatChunk:
+        if self._response is not None:
+            raise StopAsyncIteration
+        if self._error is not None:
+            raise self._error
+        if not self._started:
+            raise ConfigurationError("enter the stream before reading it: async with router.stream(...) as stream")
+        try:
+            chunk = await self._source.next()
+            if chunk is not None:
+                return chunk
+            self._response = await self._source.finish()
+        except Exception as exc:
+            self._error = exc
+            await self._tell(exc)
+            raise
+        await self._tell(self._response)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the stream; what was not read is never read. May be called twice."""
+        if not self._started:
+            return
+        try:
+            await self._source.aclose()
+        finally:
+            if self._response is None and self._error is None:
+                self._error = StreamInterruptedError("the stream was closed before its end")
+                await self._tell(self._error)
+
+    async def _tell(self, outcome: Outcome) -> None:
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            told = callback(outcome)
+            if inspect.isawaitable(told):
+                await told
+
+
+class Gathered:
+    """The chunks of one choice of a reply, put together as they come."""
+
+    __slots__ = (
+        "_calls", "_choices", "_finish_reason", "_id", "_logprobs", "_model", "_refusal", "_segments", "usage"
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        # Runs of text and of reasoning in the wire's order, with what is opaque between them.
+        self._segments: list[tuple[type[Text | Reasoning], list[str]] | Opaque] = []
+        self._calls: dict[int, _Call] = {}
+        self._refusal: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._choices: dict[int, Gathered] = {}
+        self._id: str | None = None
+        self._model: str | None = None
+        self._finish_reason: FinishReason | None = None
+        self.usage: Usage | None = None
+
+    def add(self, chunk: ChatChunk) -> None:
+        """Take one more chunk; one that says `restarted` voids those before it."""
+        if chunk.restarted:
+            self._clear()
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if chunk.index:
+            choice = self._choices.setdefault(chunk.index, Gathered())
+            choice.add(replace(chunk, index=0, restarted=False))
+            return
+        if chunk.text:
+            self._say(Text, chunk.text)
+        if chunk.reasoning:
+            self._say(Reasoning, chunk.reasoning)
+        if chunk.refusal:
+            self._refusal.append(chunk.refusal)
+        if chunk.tool_call_delta is not None:
+            self._calls.setdefault(chunk.tool_call_delta.index, _Call()).add(chunk.tool_call_delta)
+        if chunk.opaque is not None:
+            self._segments.append(chunk.opaque)
+        if chunk.logprobs is not None:
+            self._logprobs.extend(chunk.logprobs)
+        if chunk.finish_reason is not None:
+            self._finish_reason = chunk.finish_reason
+        self._id = chunk.id or self._id
+        self._model = chunk.model or self._model
+
+    def _say(self, kind: type[Text | Reasoning], words: str) -> None:
+        last = self._segments[-1] if self._segments else None
+        if type(last) is tuple and last[0] is kind:
+            last[1].append(words)
+        else:
+            self._segments.append((kind, [words]))
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._joined(Text)
+
+    def _joined(self, kind: type[Text | Reasoning]) -> str:
+        runs = [segment[1] for segment in self._segments if type(segment) is tuple and segment[0] is kind]
+        return "".join(["".join(run) for run in runs])
+
+    def response(self) -> ChatResponse[Any]:
+        """The reply that the chunks so far make, with what they say and no more."""
+        calls = [call.whole() for _, call in sorted(self._calls.items()) if call.name]
+        parts: list[Part] = [
+            segment[0]("".join(segment[1])) if type(segment) is tuple else segment
+            for segment in self._segments
+        ]  # fmt: skip
+        first = ChatResponse[Any](
+            text=self.text,
+            id=self._id,
+            tool_calls=calls,
+            reasoning=self._joined(Reasoning) or None,
+            refusal="".join(self._refusal) or None,
+            logprobs=tuple(self._logprobs) or None,
+            parts=(*parts, *calls),
+            usage=self.usage or Usage(),
+            model=self._model,
+        )
+        if self._finish_reason is not None:
+            first = replace(first, finish_reason=self._finish_reason)
+        if not self._choices:
+            return first
+        others = (choice.response() for _, choice in sorted(self._choices.items()))
+        return replace(first, choices=(first, *others))
+
+
+class _Call:
+    """One tool call, of which the pieces are still coming."""
+
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+    def add(self, delta: ToolCallDelta) -> None:
+        self.id = self.id or delta.id or ""
+        self.name = self.name or delta.name or ""
+        if delta.arguments:
+            self.arguments.append(delta.arguments)
+
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, raw_arguments="".join(self.arguments))
+
+
+class _Replay:
+    """The source of a stream that tells a whole reply."""
+
+    def __init__(self, response: ChatResponse[Any]) -> None:
+        self._response = response
+        self._chunks: deque[ChatChunk] = deque()
+
+    async def start(self) -> None:
+        reply = self._response
+        for index, choice in enumerate(reply.choices or (reply,)):
+            self._chunks.extend(
+                replace(chunk, id=reply.id, model=reply.model, deployment=reply.deployment, index=index)
+                for chunk in _told(choice)
+            )
+        self._chunks[-1] = replace(self._chunks[-1], usage=reply.usage)
+
+    async def next(self) -> ChatChunk | None:
+        return self._chunks.popleft() if self._chunks else None
+
+    async def finish(self) -> ChatResponse[Any]:
+        return self._response
+
+    async def aclose(self) -> None:
+        self._chunks.clear()
+
+
+def _told(choice: ChatResponse[Any]) -> list[ChatChunk]:
+    """The chunks in which one choice of a whole reply is told."""
+    chunks: list[ChatChunk] = []
+    for part in choice.message.parts if not choice.refusal else ():
+        match part:
+            case Text(text):
+                chunks.append(ChatChunk(text=text))
+            case Reasoning(text):
+                chunks.append(ChatChunk(reasoning=text))
+            case Opaque():
+                chunks.append(ChatChunk(opaque=part))
+            case _:
+                pass
+    if choice.refusal:
+        chunks.append(ChatChunk(text=choice.text, reasoning=choice.reasoning, refusal=choice.refusal))
+    for index, call in enumerate(choice.tool_calls):
+        delta = ToolCallDelta(index, call.id, call.name, call.raw_arguments)
+        chunks.append(ChatChunk(tool_call_delta=delta))
+    if chunks and choice.logprobs:
+        chunks[-1] = replace(chunks[-1], logprobs=choice.logprobs)
+    chunks.append(ChatChunk(finish_reason=choice.finish_reason))
+    return chunks
+
+
+class _Mapped:
+    """The source of a stream whose chunks are another's, changed."""
+
+    def __init__(self, stream: ChatStream[Any], change: Callable[[ChatChunk], ChatChunk | None]) -> None:
+        self._stream = stream
+        self._change = change
+        self._gathered = Gathered()
+
+    async def start(self) -> None:
+        await self._stream.__aenter__()
+
+    async def next(self) -> ChatChunk | None:
+        async for chunk in self._stream:
+            changed = self._change(chunk)
+            if changed is not None:
+                self._gathered.add(changed)
+                return changed
+        return None
+
+    async def finish(self) -> ChatResponse[Any]:
+        whole = await self._stream.response()
+        changed = self._gathered.response()
+        return replace(
+            whole,
+            text=changed.text,
+            reasoning=changed.reasoning,
+            refusal=changed.refusal,
+            tool_calls=changed.tool_calls,
+            choices=changed.choices,
+        )
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
