@@ -74,9 +74,9 @@ class Deployment:
         if self.price is not None and not isinstance(self.price, Price):
             raise ConfigurationError(f"{owner}: price is a Price(input=…, output=…), not {self.price!r}")
         if self.base_url is not None:
-            _check_address(owner, self.base_url)
+            check_address(owner, self.base_url)
         if isinstance(self.api_key, str):
-            object.__setattr__(self, "api_key", Secret(_clean(owner, "api_key", self.api_key)))
+            object.__setattr__(self, "api_key", Secret(clean(f"{owner}: api_key", self.api_key)))
         object.__setattr__(self, "tags", names(owner, "tags", self.tags))
         object.__setattr__(self, "may_drop", names(owner, "may_drop", self.may_drop))
         object.__setattr__(self, "timeout", attempt_timeout(owner, self.timeout))
@@ -158,10 +158,10 @@ class Deadline:
     """The moment by which an attempt must show its next sign of life.
 
     It holds the whole way for a plain reply; for a stream it moves on with each token. Times are
-    moments on the event loop's clock.
+    moments on the event loop's clock; *end* is that of the whole call.
     """
 
-    __slots__ = ("_between_tokens", "_end", "_moves", "at", "phase")
+    __slots__ = ("_between_tokens", "_moves", "_whole", "at", "end", "phase")
 
     def __init__(
         self,
@@ -171,11 +171,12 @@ class Deadline:
         first_token: float = inf,
         between_tokens: float | None = None,
     ) -> None:
-        self._end = end
+        self.end = end
+        self._whole = min(end, attempt)
         self._between_tokens = inf if between_tokens is None else between_tokens
         self._moves = False
-        self.at = min(end, attempt, first_token)
-        self.phase = "first_token" if first_token < min(end, attempt) else "attempt"
+        self.at = min(self._whole, first_token)
+        self.phase = "first_token" if first_token < self._whole else "attempt"
 
     def by(self, now: float) -> float:
         """When a wait that begins *now* must end.
@@ -186,17 +187,17 @@ class Deadline:
         if self._moves:
             self._moves = False
             self.phase = "between_tokens"
-            self.at = min(self._end, now + self._between_tokens)
+            self.at = min(self.end, now + self._between_tokens)
         return self.at
 
     def token_passed(self) -> None:
         """Count the next wait anew: a stream's token was handed on."""
         self._moves = True
 
-    def head_came(self, attempt: float) -> None:
-        """Hold only *attempt* and the call's end: a plain reply has begun."""
+    def head_came(self) -> None:
+        """Lift the wait for the first token: a plain reply has begun."""
         self.phase = "attempt"
-        self.at = min(self._end, attempt)
+        self.at = self._whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +232,9 @@ class EmbedCall(_Addressed):
 def names(owner: str, what: str, given: Sequence[str]) -> tuple[str, ...]:
     """*given* as a tuple of non-empty strs; a lone str is refused, since it would be read by letters."""
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise ConfigurationError(f"{owner}: {what} is a sequence of names, such as [{given!r}], not {given!r}")
+        raise ConfigurationError(
+            f"{owner}: {what} is a sequence of names, such as [{given!r}], not {given!r}"
+        )
     for name in given:
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"{owner}: {what} holds names, not {name!r}")
@@ -250,7 +253,7 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 
 
-def _check_address(owner: str, base_url: str) -> None:
+def check_address(owner: str, base_url: str) -> None:
     """Refuse an address that could be read in two ways or that would carry more than an address."""
     try:
         parts = urlsplit(base_url)
@@ -266,12 +269,10 @@ def _check_address(owner: str, base_url: str) -> None:
         )
 
 
-def _clean(owner: str, what: str, value: str) -> str:
+def clean(what: str, value: object) -> str:
     """*value*, if it can stand in a header; what it holds is never shown, it may be a key."""
-    if not value or not value.isascii() or not value.isprintable():
-        raise ConfigurationError(
-            f"{owner}: {what} must be printable ASCII without line breaks, and not empty"
-        )
+    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+        raise ConfigurationError(f"{what} must be printable ASCII without line breaks, and not empty")
     return value
 
 
@@ -279,5 +280,5 @@ def _headers(owner: str, given: Mapping[str, str] | None) -> Mapping[str, str]:
     for name, value in (given or {}).items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ConfigurationError(f"{owner}: {name!r} is no name for a header")
-        _clean(owner, f"header {name}", value)
+        clean(f"{owner}: header {name}", value)
     return MappingProxyType(dict(given or {}))

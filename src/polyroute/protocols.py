@@ -147,7 +147,8 @@ class Provider(Protocol):
     - `embed(call: EmbedCall) -> EmbedResponse`; without it a deployment is no candidate for `embed`.
     - `kinds(model: str) -> Collection[str]`: which kinds of call (`"chat"`, `"embed"`) a model serves.
     - `format: str`: the wire format's name, which `extra` speaks.
-    - `unsupported: Collection[str]`: arguments of a call that it cannot honour.
+    - `space: str`: the vector space of all its embeddings; without it each model has its own.
+    - `cannot(request: Request) -> Collection[str]`: the arguments of this request that it cannot honour.
     - `needs(deployment: Deployment) -> str | None`: what is missing before the deployment can be
       asked, such as `"no key: set OPENAI_API_KEY"`.
     - `keeps_deadlines = True`: it raises `AttemptTimeoutError` by itself when `call.deadline` passes.
@@ -300,7 +301,8 @@ class HTTPRequest:
 class HTTPResponse(Protocol):
     """A response whose head has come. Header names are in lower case.
 
-    Read it whole or piece by piece, then close it, whatever happened.
+    Read it whole or piece by piece, then close it, whatever happened. `drain` reads what is left
+    of a body whose meaning is over, for a moment, so that its connection may serve again.
     """
 
     @property
@@ -315,6 +317,7 @@ class HTTPResponse(Protocol):
         """The body as it comes, decompressed."""
         ...
 
+    async def drain(self) -> None: ...
     async def aclose(self) -> None: ...
 
 
@@ -364,6 +367,4 @@ class WireFormat(Protocol):
     def encode(self, call: Call, /, *, stream: bool) -> bytes: ...
     def decode(self, body: bytes, call: Call, /) -> ChatResponse[Any]: ...
     def stream_decoder(self, call: Call, /) -> StreamDecoder: ...
-    def decode_error(
-        self, status: int, headers: Mapping[str, str], body: bytes, /
-    ) -> PolyrouteError: ...
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, /) -> PolyrouteError: ...

@@ -67,10 +67,13 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Why a deployment was no candidate. *argument* names the one it cannot honour, where that is why."""
+    """Why a deployment was no candidate, in words and by *cause*: it does not serve this `kind` of
+    call, something is missing in its `setup`, the call's `tags` forbid it, it cannot honour the
+    *argument* that is named, or what this call's `attempts` have shown."""
 
     deployment: str
     reason: str
+    cause: Literal["kind", "setup", "tags", "argument", "attempts"]
     argument: str | None = None
 
     def __str__(self) -> str:
@@ -162,7 +165,8 @@ class ChatChunk:
 _UNSAID = cast("FinishReason", None)
 
 
-@dataclass(frozen=True, slots=True)
+# No slots: with them, a frozen generic cannot be made by `ChatResponse[T](…)` on Python 3.11.
+@dataclass(frozen=True)
 class ChatResponse(Generic[T_co]):
     """A whole reply.
 
@@ -246,6 +250,14 @@ class EmbedResponse(Sequence[list[float]]):
 
     def __iter__(self) -> Iterator[list[float]]:
         return iter(self.vectors)
+
+
+def unusual(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """*parts*, where they say more than text, reasoning and tool calls do; else ()."""
+    usual = [type(part) for part in parts if type(part) is not ToolCall]
+    in_order = usual in ([], [Text], [Reasoning], [Reasoning, Text])
+    calls_last = all(type(part) is ToolCall for part in parts[len(usual) :])
+    return () if in_order and calls_last else tuple(parts)
 
 
 def told(attempt: Attempt) -> str:

@@ -116,7 +116,9 @@ class Price:
         cached = input if self.cached_input is None else _dollars("cached_input", self.cached_input)
         write = input if self.cache_write is None else _dollars("cache_write", self.cache_write)
         # A dollar per million tokens is a millionth of a dollar, a million pico-dollars, a token.
-        rates = tuple(int((dollars * 1_000_000).to_integral_value()) for dollars in (input, output, cached, write))
+        rates = tuple(
+            int((dollars * 1_000_000).to_integral_value()) for dollars in (input, output, cached, write)
+        )
         object.__setattr__(self, "rates", rates)
 
 
@@ -127,9 +129,7 @@ def _dollars(name: str, value: object) -> Decimal:
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0:
-        raise ConfigurationError(
-            f"Price: {name} is US dollars per million tokens, 0 or more; got {value!r}"
-        )
+        raise ConfigurationError(f"Price: {name} is US dollars per million tokens, 0 or more; got {value!r}")
     return amount
 
 
@@ -165,6 +165,4 @@ class Secret:
 
 def unbuilt(owner: str, name: str) -> NoReturn:
     """Refuse an argument whose room is not built yet."""
-    raise ConfigurationError(
-        f"{owner}: {name}= is not built yet in this version; leave it out"
-    )
+    raise ConfigurationError(f"{owner}: {name}= is not built yet in this version; leave it out")

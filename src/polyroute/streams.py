@@ -6,14 +6,15 @@ import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from polyroute.errors import ConfigurationError, StreamInterruptedError
-from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta
+from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta, unusual
 from polyroute.types import FinishReason, Opaque, Part, Reasoning, Text, TokenLogprob, ToolCall, Usage
 
-__all__ = ["ChatStream", "Gathered", "Outcome", "Source"]
+__all__ = ["ChatStream", "Gathered", "Outcome", "Source", "Through", "told_in_chunks"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -21,10 +22,9 @@ Outcome: TypeAlias = ChatResponse[Any] | BaseException
 
 
 class Source(Protocol):
-    """Where a `ChatStream`'s chunks come from. Each method is called by one task, in this order:
-    `start` once, `next` until it gives None or raises, `finish` after a None, `aclose` at any time."""
+    """Where an open stream's chunks come from. One task calls `next` until it gives None or raises,
+    `finish` after a None, and `aclose` at any time."""
 
-    async def start(self) -> None: ...
     async def next(self) -> ChatChunk | None: ...
     async def finish(self) -> ChatResponse[Any]: ...
     async def aclose(self) -> None: ...
@@ -37,11 +37,13 @@ class ChatStream(Generic[T_co]):
     Until it is entered nothing is asked of anybody.
     """
 
-    __slots__ = ("_callbacks", "_error", "_outcome", "_response", "_source", "_started")
+    __slots__ = ("_callbacks", "_entered", "_error", "_open", "_response", "_source")
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._started = False
+    def __init__(self, open: Callable[[], Awaitable[Source]]) -> None:
+        """*open* starts the stream and gives where its chunks come from, or cleans up and raises."""
+        self._open = open
+        self._entered = False
+        self._source: Source | None = None
         self._response: ChatResponse[T_co] | None = None
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[Outcome], object]] | None = None
@@ -49,14 +51,14 @@ class ChatStream(Generic[T_co]):
     @classmethod
     def of(cls, response: ChatResponse[T_co]) -> ChatStream[T_co]:
         """A stream that tells a reply which is already whole."""
-        return ChatStream(_Replay(response))
+        return ChatStream(partial(_replayed, response))
 
     def map(self, change: Callable[[ChatChunk], ChatChunk | None]) -> ChatStream[T_co]:
         """This stream with each chunk put through *change*; a chunk it answers None for is left out.
 
         The whole reply is made of the changed chunks. This stream is then driven by the new one.
         """
-        return ChatStream(_Mapped(self, change))
+        return ChatStream(partial(_through, self, change))
 
     def on_end(self, callback: Callable[[Outcome], Awaitable[None] | None]) -> Self:
         """Call *callback*, a plain function or an async one, once, when the stream has ended.
@@ -85,10 +87,15 @@ class ChatStream(Generic[T_co]):
         return self._response
 
     async def __aenter__(self) -> Self:
-        if self._started:
+        if self._entered:
             raise ConfigurationError("a stream is entered once; ask for a new one")
-        self._started = True
-        await self._source.start()
+        self._entered = True
+        try:
+            self._source = await self._open()
+        except BaseException as exc:
+            self._error = exc
+            await self._tell(exc)
+            raise
         return self
 
     async def __aexit__(
@@ -104,8 +111,10 @@ class ChatStream(Generic[T_co]):
             raise StopAsyncIteration
         if self._error is not None:
             raise self._error
-        if not self._started:
-            raise ConfigurationError("enter the stream before reading it: async with router.stream(...) as stream")
+        if self._source is None:
+            raise ConfigurationError(
+                "enter the stream before reading it: async with router.stream(...) as stream"
+            )
         try:
             chunk = await self._source.next()
             if chunk is not None:
@@ -120,7 +129,7 @@ class ChatStream(Generic[T_co]):
 
     async def aclose(self) -> None:
         """Close the stream; what was not read is never read. May be called twice."""
-        if not self._started:
+        if self._source is None:
             return
         try:
             await self._source.aclose()
@@ -209,14 +218,14 @@ class Gathered:
             segment[0]("".join(segment[1])) if type(segment) is tuple else segment
             for segment in self._segments
         ]  # fmt: skip
-        first = ChatResponse[Any](
+        first: ChatResponse[Any] = ChatResponse(
             text=self.text,
             id=self._id,
             tool_calls=calls,
             reasoning=self._joined(Reasoning) or None,
             refusal="".join(self._refusal) or None,
             logprobs=tuple(self._logprobs) or None,
-            parts=(*parts, *calls),
+            parts=unusual((*parts, *calls)),
             usage=self.usage or Usage(),
             model=self._model,
         )
@@ -253,16 +262,7 @@ class _Replay:
 
     def __init__(self, response: ChatResponse[Any]) -> None:
         self._response = response
-        self._chunks: deque[ChatChunk] = deque()
-
-    async def start(self) -> None:
-        reply = self._response
-        for index, choice in enumerate(reply.choices or (reply,)):
-            self._chunks.extend(
-                replace(chunk, id=reply.id, model=reply.model, deployment=reply.deployment, index=index)
-                for chunk in _told(choice)
-            )
-        self._chunks[-1] = replace(self._chunks[-1], usage=reply.usage)
+        self._chunks = deque(told_in_chunks(response))
 
     async def next(self) -> ChatChunk | None:
         return self._chunks.popleft() if self._chunks else None
@@ -274,8 +274,23 @@ class _Replay:
         self._chunks.clear()
 
 
+async def _replayed(response: ChatResponse[Any]) -> Source:
+    return _Replay(response)
+
+
+def told_in_chunks(reply: ChatResponse[Any]) -> list[ChatChunk]:
+    """The chunks in which a whole reply is told; the last one has its usage."""
+    chunks = [
+        replace(chunk, id=reply.id, model=reply.model, deployment=reply.deployment, index=index)
+        for index, choice in enumerate(reply.choices or (reply,))
+        for chunk in _told(choice)
+    ]
+    chunks[-1] = replace(chunks[-1], usage=reply.usage)
+    return chunks
+
+
 def _told(choice: ChatResponse[Any]) -> list[ChatChunk]:
-    """The chunks in which one choice of a whole reply is told."""
+    """The chunks of one choice."""
     chunks: list[ChatChunk] = []
     for part in choice.message.parts if not choice.refusal else ():
         match part:
@@ -298,19 +313,20 @@ def _told(choice: ChatResponse[Any]) -> list[ChatChunk]:
     return chunks
 
 
-class _Mapped:
-    """The source of a stream whose chunks are another's, changed."""
+class Through:
+    """The source of a stream that is driven by another: an entered one, whose chunks it may change."""
 
-    def __init__(self, stream: ChatStream[Any], change: Callable[[ChatChunk], ChatChunk | None]) -> None:
+    def __init__(
+        self, stream: ChatStream[Any], change: Callable[[ChatChunk], ChatChunk | None] | None = None
+    ) -> None:
         self._stream = stream
         self._change = change
         self._gathered = Gathered()
 
-    async def start(self) -> None:
-        await self._stream.__aenter__()
-
     async def next(self) -> ChatChunk | None:
         async for chunk in self._stream:
+            if self._change is None:
+                return chunk
             changed = self._change(chunk)
             if changed is not None:
                 self._gathered.add(changed)
@@ -319,6 +335,8 @@ class _Mapped:
 
     async def finish(self) -> ChatResponse[Any]:
         whole = await self._stream.response()
+        if self._change is None:
+            return whole
         changed = self._gathered.response()
         return replace(
             whole,
@@ -331,3 +349,8 @@ class _Mapped:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+async def _through(stream: ChatStream[Any], change: Callable[[ChatChunk], ChatChunk | None]) -> Source:
+    await stream.__aenter__()
+    return Through(stream, change)

@@ -1,0 +1,1 @@
+"""How a call runs. It knows the protocols and no implementation; `failover.py` is the file to read first."""

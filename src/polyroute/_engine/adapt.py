@@ -1,0 +1,61 @@
+"""This request, for this deployment: its defaults filled in, and only the parts it understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from polyroute._engine.eligible import body_of
+from polyroute._engine.plan import Plan, Seat
+from polyroute.types import ChatRequest, EmbedRequest, Message, Opaque
+
+__all__ = ["adapt"]
+
+R = TypeVar("R", ChatRequest, EmbedRequest)
+
+
+def adapt(request: R, seat: Seat, plan: Plan) -> tuple[R, tuple[str, ...]]:
+    """The request as *seat*'s deployment gets it, and the names of the arguments it drops.
+
+    Always made from the caller's own request, which never changes.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in seat.defaults.items():
+        if name != "extra" and getattr(request, name, value) is None:
+            changes[name] = value
+    default_extra = seat.defaults.get("extra")
+    if request.extra is not None or default_extra is not None:
+        changes["extra"] = _extra(request.extra or {}, default_extra or {}, seat, plan)
+    if isinstance(request, ChatRequest):
+        messages = _understood(request.messages, seat.provider.name)
+        if messages is not request.messages:
+            changes["messages"] = messages
+    adapted = replace(request, **changes) if changes else request
+    dropped = tuple(seat.cannot(adapted)) if seat.cannot is not None else ()
+    return (replace(adapted, **dict.fromkeys(dropped)) if dropped else adapted), dropped
+
+
+def _extra(
+    given: Mapping[str, Any], default: Mapping[str, Any], seat: Seat, plan: Plan
+) -> dict[str, Any] | None:
+    """What goes into this provider's body: the defaults, the common part, and what names its prefix."""
+    own = given.get(seat.deployment.prefix)
+    keyed = own if isinstance(own, Mapping) else {}
+    return {**default, **body_of(given, plan.prefixes), **keyed} or None
+
+
+def _understood(messages: tuple[Message, ...], provider: str) -> tuple[Message, ...]:
+    """The messages without the opaque parts of other makers; the same tuple where there are none."""
+    for message in messages:
+        if type(message.content) is not str and _kept(message, provider) is not message:
+            return tuple(_kept(each, provider) for each in messages)
+    return messages
+
+
+def _kept(message: Message, provider: str) -> Message:
+    content = message.content
+    if type(content) is str:
+        return message
+    parts = [part for part in content if not (isinstance(part, Opaque) and part.origin != provider)]
+    return message if len(parts) == len(content) else replace(message, content=tuple(parts))

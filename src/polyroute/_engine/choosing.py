@@ -1,0 +1,96 @@
+"""Who is asked next: the candidates of a leg as the call stands, and the strategy's pick among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import anyio
+
+from polyroute._engine.eligible import body_of, eligible
+from polyroute._engine.plan import Leg
+from polyroute._engine.run import Run
+from polyroute.deployments import Deployment
+from polyroute.errors import AttemptError, ConfigurationError
+from polyroute.protocols import Choice, Strategy
+from polyroute.types import Request
+
+__all__ = ["candidates_of", "choose", "kin", "rested", "untried"]
+
+_EPSILON = 1e-3  # seconds; what adding and subtracting moments may lose
+
+
+def candidates_of(request: Request, leg: Leg, run: Run) -> Sequence[Deployment]:
+    """The candidates of *leg* as the call stands; who is left out is kept in the run's record."""
+    candidates, excluded = eligible(
+        request, leg, run.history, asked=run.asked, format=run.format, space=run.space
+    )
+    if request.extra is not None and run.format is None and candidates:
+        # `extra` speaks the format of the call's first candidate; those of another one are left out.
+        first = leg.seats[candidates[0].id or ""].format
+        if first and body_of(request.extra, run.plan.prefixes):
+            run.format = first
+            return candidates_of(request, leg, run)
+    for exclusion in excluded:
+        run.excluded.setdefault(exclusion.deployment, exclusion)
+    return candidates
+
+
+def untried(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
+    """Those who were not asked in this call."""
+    if not run.asked:
+        return candidates
+    return [each for each in candidates if each.id not in run.asked]
+
+
+def rested(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
+    """Those whose own Retry-After is over, if there are any; else all."""
+    now = anyio.current_time() + _EPSILON
+    barred: dict[str, bool] = {}
+    for past in run.history:
+        wait = past.error.retry_after if isinstance(past.error, AttemptError) else None
+        barred[past.deployment] = wait is not None and past.ended + wait > now
+    return [each for each in candidates if not barred.get(each.id or "")] or candidates
+
+
+async def choose(
+    leg: Leg, request: Request, candidates: Sequence[Deployment], run: Run, strategy: Strategy
+) -> Choice | None:
+    """The strategy's pick; None ends the leg."""
+    picked = await strategy.choose(request, candidates, tuple(run.history), run.fleet)
+    if picked is None:
+        return None
+    choice = picked if isinstance(picked, Choice) else Choice(picked, f"{type(strategy).__name__} chose it")
+    if choice.deployment not in candidates:
+        raise ConfigurationError(
+            f"{type(strategy).__name__}.choose gave {choice.deployment!r}, which is none of its candidates"
+        )
+    if not run.asked:
+        run.decide(leg, choice, candidates)
+    id = choice.deployment.id or ""
+    run.asked[id] = choice.deployment
+    if request.kind == "embed":
+        run.space = leg.seats[id].space  # Vectors of two spaces never stand in for each other.
+    return choice
+
+
+def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key", "host", "model"]) -> bool:
+    """Whether *one* shares with *failed* what the verdict goes beyond."""
+    match beyond:
+        case "deployment":
+            return one is failed
+        case "model":
+            return one.name == failed.name
+        case "host":
+            return _host(one) == _host(failed)
+        case "key":
+            return _host(one) == _host(failed) and _key(one) == _key(failed)
+
+
+def _host(deployment: Deployment) -> tuple[object, str]:
+    return (deployment.provider, (deployment.base_url or "").rstrip("/"))
+
+
+def _key(deployment: Deployment) -> object:
+    key = deployment.api_key
+    return key if key is None or callable(key) or isinstance(key, str) else key.get_secret_value()

@@ -1,0 +1,134 @@
+"""A streamed attempt: opened up to its commit point, then read to its end by the one who entered it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+import anyio
+
+from polyroute._engine.attempt import OpenAttempt, call_of, judge, stamped
+from polyroute._engine.conclude import abandoned_usage
+from polyroute.errors import AttemptError, PolyrouteError, StreamInterruptedError
+from polyroute.replies import ChatChunk, ChatResponse
+from polyroute.streams import Gathered
+from polyroute.types import ChatRequest
+
+__all__ = ["Committed", "answer_stream"]
+
+_CLOSING = 5.0  # seconds that closing a stream may take before it is abandoned
+
+
+async def answer_stream(attempt: OpenAttempt[ChatRequest]) -> Committed:
+    """Ask for a streamed reply and wait for its first token, or for all of it where it is judged."""
+    stream = Committed(attempt)
+    try:
+        await stream.commit()
+    except BaseException:
+        await stream.close_generator()
+        raise
+    return stream
+
+
+class Committed:
+    """The chunks of one attempt. What fails before `commit` returns is the attempt's failure; what
+    fails after it is the stream's, a `StreamInterruptedError`."""
+
+    __slots__ = ("_attempt", "_chunks", "_ended", "_gathered", "_ready", "_response")
+
+    def __init__(self, attempt: OpenAttempt[ChatRequest]) -> None:
+        self._attempt = attempt
+        self._chunks: AsyncGenerator[ChatChunk, None] = attempt.seat.provider.stream(call_of(attempt))
+        self._gathered = attempt.gathered = Gathered()
+        self._ready: deque[ChatChunk] = deque()
+        self._response: ChatResponse[Any] | None = None
+        self._ended = False
+
+    async def commit(self) -> None:
+        attempt = self._attempt
+        while not self._ended:
+            chunk = await self._pull_in_time()
+            if chunk is None:
+                break
+            self._ready.append(chunk)
+            if attempt.ttft is None and chunk.has_token:
+                attempt.ttft = anyio.current_time() - attempt.started
+                if not attempt.leg.judges:
+                    return
+        if attempt.leg.judges:
+            self._response = await judge(attempt, self._gathered.response())
+
+    async def next(self) -> ChatChunk | None:
+        if self._ready:
+            return self._ready.popleft()
+        if self._ended:
+            return None
+        try:
+            return await self._pull_in_time()
+        except PolyrouteError as error:
+            raise self._interrupted(error) from self._cause(error)
+
+    async def finish(self) -> ChatResponse[Any]:
+        attempt = self._attempt
+        if self._response is None:
+            try:
+                self._response = await judge(attempt, self._gathered.response())
+            except AttemptError as error:
+                attempt.close(error)
+                raise
+        attempt.close()
+        return stamped(attempt, self._response)
+
+    async def aclose(self) -> None:
+        try:
+            await self.close_generator()
+        finally:
+            self._attempt.release()
+
+    async def close_generator(self) -> None:
+        self._ended = True
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSING):
+            await self._chunks.aclose()
+
+    async def _pull(self) -> ChatChunk | None:
+        """The next chunk from the provider; None at the end."""
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            self._ended = True
+            return None
+        if chunk.deployment is None:
+            chunk = replace(chunk, deployment=self._attempt.deployment.id)
+        self._gathered.add(chunk)
+        if chunk.has_token:
+            self._attempt.deadline.token_passed()
+        return chunk
+
+    async def _pull_in_time(self) -> ChatChunk | None:
+        attempt = self._attempt
+        if attempt.seat.keeps_deadlines:
+            return await self._pull()
+        with anyio.CancelScope(deadline=attempt.deadline.by(anyio.current_time())):
+            return await self._pull()
+        raise attempt.silent()
+
+    def _interrupted(self, error: PolyrouteError) -> StreamInterruptedError:
+        """The failure as the consumer gets it, after the attempt was closed with it."""
+        attempt = self._attempt
+        self._ended = True
+        attempt.usage = abandoned_usage(attempt.adapted, self._gathered)
+        attempt.explain(error)
+        attempt.close(error)
+        return StreamInterruptedError(
+            f"{attempt.deployment.id}: the stream broke after its first token: {error}",
+            partial=self._gathered.text,
+            usage=attempt.usage,
+            deployment=attempt.deployment.id,
+        )
+
+    def _cause(self, error: PolyrouteError) -> PolyrouteError:
+        """What broke it: the deployment, or the call's own time."""
+        run = self._attempt.run
+        return run.deadline_exceeded(error) if run.is_over() else error

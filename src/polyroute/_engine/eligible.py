@@ -1,0 +1,116 @@
+"""Who may serve at all: a pure function, with a reason for each deployment that it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from polyroute._engine.plan import Leg, Seat
+from polyroute.deployments import Deployment
+from polyroute.errors import (
+    AttemptError,
+    AttemptTimeoutError,
+    ContentFilterError,
+    ContextWindowExceededError,
+)
+from polyroute.replies import Attempt, Exclusion
+from polyroute.types import Request
+
+__all__ = ["body_of", "eligible", "tag_against"]
+
+
+def eligible(
+    request: Request,
+    leg: Leg,
+    history: Sequence[Attempt] = (),
+    *,
+    asked: Mapping[str, Deployment] | None = None,
+    format: str | None = None,
+    space: str | None = None,
+) -> tuple[list[Deployment], list[Exclusion]]:
+    """The deployments of *leg* that may serve *request*, in order, and why the others may not.
+
+    *history* are the call's attempts so far, *asked* who was asked in them, by id. *format* is the
+    wire format that the call's `extra` speaks, *space* the vector space that it has settled on;
+    None where there is none.
+    """
+    candidates: list[Deployment] = []
+    excluded: list[Exclusion] = []
+    tags = (*leg.tags, *request.tags) if request.tags else leg.tags
+    for seat in leg.seats.values():
+        exclusion = _fixed(request, seat, tags, format, space)
+        if exclusion is None and history:
+            exclusion = _learnt(seat.deployment, history, asked or {})
+        if exclusion is None:
+            candidates.append(seat.deployment)
+        else:
+            excluded.append(exclusion)
+    return candidates, excluded
+
+
+def body_of(extra: Mapping[str, Any], prefixes: frozenset[str]) -> dict[str, Any]:
+    """The part of a call's `extra` that speaks a wire format: all but what is keyed by a prefix."""
+    return {
+        name: value
+        for name, value in extra.items()
+        if not (name in prefixes and isinstance(value, Mapping))
+    }  # fmt: skip
+
+
+def tag_against(tags: Iterable[str], borne: frozenset[str]) -> str | None:
+    """The first of the demanded *tags* that a deployment bearing *borne* does not meet."""
+    for tag in tags:
+        met = tag[1:] not in borne if tag.startswith("!") else tag in borne
+        if not met:
+            return tag
+    return None
+
+
+def _fixed(
+    request: Request, seat: Seat, tags: Sequence[str], format: str | None, space: str | None
+) -> Exclusion | None:
+    """What holds for the whole call, whatever happens in it."""
+    id = seat.deployment.id or ""
+    if (exclusion := seat.out.get(request.kind)) is not None:
+        return exclusion
+    if tags and (tag := tag_against(tags, seat.tags)):
+        reason = f"it bears the tag {tag[1:]!r}" if tag.startswith("!") else f"it lacks the tag {tag!r}"
+        return Exclusion(id, reason, "tags")
+    if seat.cannot is not None:
+        for name in seat.cannot(request):
+            if name not in seat.deployment.may_drop:
+                return Exclusion(id, f"it cannot honour {name}", "argument", name)
+    if format is not None and seat.format and seat.format != format:
+        return Exclusion(id, f"extra= speaks {format}, and it speaks {seat.format}", "argument", "extra")
+    if space is not None and seat.space != space:
+        return Exclusion(id, f"its vectors are of the space {seat.space!r}, not {space!r}", "attempts")
+    return None
+
+
+def _learnt(
+    deployment: Deployment, history: Sequence[Attempt], asked: Mapping[str, Deployment]
+) -> Exclusion | None:
+    """What this call's own attempts have shown."""
+    id = deployment.id or ""
+    for attempt in history:
+        error = attempt.error
+        other = asked.get(attempt.deployment, deployment)
+        if isinstance(error, ContextWindowExceededError) and not _larger(deployment, other):
+            return Exclusion(id, "its context window is no larger than one that was too small", "attempts")
+        if isinstance(error, ContentFilterError) and other.provider is deployment.provider:
+            return Exclusion(id, "its provider's content filter refused in this call", "attempts")
+        if attempt.deployment != id:
+            continue
+        if isinstance(error, AttemptTimeoutError):
+            return Exclusion(id, "it stayed silent to its limit in this call", "attempts")
+        if isinstance(error, AttemptError) and not error.transient:
+            return Exclusion(id, f"it refused for good in this call: {type(error).__name__}", "attempts")
+    return None
+
+
+def _larger(deployment: Deployment, than: Deployment) -> bool:
+    """Whether its context window is, or may be, the larger one: an unknown one counts as larger."""
+    if deployment is than or deployment.id == than.id:
+        return False
+    one, other = deployment.context_window, than.context_window
+    return one is None or other is None or one > other

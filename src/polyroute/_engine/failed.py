@@ -1,0 +1,51 @@
+"""What a call comes out as when nobody answered: about the request itself, or about the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polyroute._engine.run import Run
+from polyroute.errors import (
+    AllAttemptsFailedError,
+    NoDeploymentAvailableError,
+    PolyrouteError,
+    RequestError,
+    UnsupportedParameterError,
+)
+from polyroute.replies import Exclusion, reasons_of, told
+
+__all__ = ["failed"]
+
+
+def failed(run: Run) -> PolyrouteError:
+    """The error of a call for which every leg has ended."""
+    if not run.history:
+        return _nobody(list(run.excluded.values()))
+    last = run.history[-1].error
+    if isinstance(last, RequestError):
+        return last
+    count = len(run.history)
+    report = "; ".join(map(told, run.history))
+    said = f" (the last one said: {last})" if last is not None and str(last) else ""
+    error = AllAttemptsFailedError(
+        f"{count} attempt{'s' if count > 1 else ''} failed: {report}{said}", attempts=tuple(run.history)
+    )
+    error.__cause__ = last
+    return error
+
+
+def _nobody(excluded: Sequence[Exclusion]) -> PolyrouteError:
+    """The error of a call that nobody could be asked."""
+    serving = [exclusion for exclusion in excluded if exclusion.cause != "kind"]
+    reasons = reasons_of(excluded)
+    told_reasons = "; ".join(f"{id}: {reason}" for id, reason in reasons.items())
+    arguments = [exclusion.argument for exclusion in serving if exclusion.cause == "argument"]
+    if serving and len(arguments) == len(serving):
+        return UnsupportedParameterError(
+            f"no deployment can honour {arguments[0]}: {told_reasons}",
+            parameter=arguments[0],
+            reasons=reasons,
+        )
+    return NoDeploymentAvailableError(
+        f"no deployment could be asked: {told_reasons or 'the strategy chose none'}", reasons=reasons
+    )

@@ -1,0 +1,72 @@
+"""One call under way: what it may use, and what has happened to it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from polyroute._engine.plan import Leg, Plan
+from polyroute.deployments import Deployment
+from polyroute.errors import DeadlineExceededError, PolyrouteError
+from polyroute.fleet import Fleet
+from polyroute.protocols import Choice
+from polyroute.replies import Attempt, Decision, Exclusion, Ranked, Trace, told
+
+__all__ = ["Run"]
+
+_UNDECIDED = Decision()
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """The record of one call. The plan is read once, so that a call ends as it began.
+
+    *deadline* is the moment by which the call must have ended, *streams* whether its reply is
+    streamed. *history* holds the attempts that are over, *asked* who was asked in them, and
+    *excluded* who was left out and why. *format* is the wire format that the call's `extra` speaks,
+    *space* the vector space of the embeddings it was begun with.
+    """
+
+    plan: Plan
+    fleet: Fleet
+    deadline: float | None = None
+    streams: bool = False
+    history: list[Attempt] = field(default_factory=list[Attempt])
+    asked: dict[str, Deployment] = field(default_factory=dict[str, Deployment])
+    excluded: dict[str, Exclusion] = field(default_factory=dict[str, Exclusion])
+    decision: Decision = _UNDECIDED
+    format: str | None = None
+    space: str | None = None
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, not below 0; None where there is none."""
+        return None if self.deadline is None else max(self.deadline - anyio.current_time(), 0.0)
+
+    def is_over(self) -> bool:
+        """Whether the call's own time has run out."""
+        return self.deadline is not None and self.deadline <= anyio.current_time()
+
+    def deadline_exceeded(self, cause: PolyrouteError | None = None) -> DeadlineExceededError:
+        """The error of a call whose own time has run out."""
+        tries = "; ".join(map(told, self.history)) or "no attempt was finished"
+        error = DeadlineExceededError(f"the call's own time ran out: {tries}", attempts=tuple(self.history))
+        error.__cause__ = cause
+        return error
+
+    def trace(self) -> Trace:
+        """The record as the caller gets it."""
+        return Trace(tuple(self.history), self.decision)
+
+    def decide(self, leg: Leg, choice: Choice, candidates: Sequence[Deployment]) -> None:
+        """Keep the call's first choice, with the others in their order, as its decision."""
+        scores = choice.scores or {}
+        ranking = [_ranked(choice.deployment, choice.reason, scores, leg)]
+        ranking += [_ranked(each, "", scores, leg) for each in candidates if each is not choice.deployment]
+        self.decision = Decision(tuple(ranking), tuple(self.excluded.values()))
+
+
+def _ranked(deployment: Deployment, reason: str, scores: Mapping[str, float], leg: Leg) -> Ranked:
+    id = deployment.id or ""
+    return Ranked(id, reason, scores.get(id), leg.route)

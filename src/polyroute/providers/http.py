@@ -1,0 +1,209 @@
+"""A provider over HTTP: encode (pure), send (the only I/O), decode (pure)."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import anyio
+
+from polyroute._version import __version__
+from polyroute.deployments import Call, Deployment, EmbedCall, check_address, clean
+from polyroute.errors import AttemptTimeoutError, ConfigurationError, PolyrouteError
+from polyroute.protocols import HTTPRequest, HTTPResponse, Transport
+from polyroute.providers.hosts import Host, kinds_of
+from polyroute.providers.openai_chat import OpenAIChat
+from polyroute.providers.scrub import scrubbed
+from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
+from polyroute.types import Request
+
+__all__ = ["HTTPProvider"]
+
+T = TypeVar("T")
+
+_AGENT = f"polyroute/{__version__}".encode()
+_MOST_ENDPOINTS = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """What one deployment's requests have in common. *key* is asked for each attempt, if it is there."""
+
+    base: str
+    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    key: Callable[[], Any] | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+class HTTPProvider:
+    """A host's API over a transport.
+
+    A host of one's own, or one with other rows in its error table, is
+    `HTTPProvider(dataclasses.replace(HOSTS["groq"], errors=(…,)), transport)`, given to
+    `Deployment(provider=…)`. Who makes the transport closes it.
+    """
+
+    def __init__(self, host: Host, transport: Transport) -> None:
+        self.name = host.prefix
+        self.keeps_deadlines: bool = getattr(transport, "keeps_deadlines", False)
+        self._host = host
+        self._transport = transport
+        self._format = OpenAIChat(host)
+        self._endpoints: dict[Deployment, _Endpoint] = {}
+
+    @property
+    def format(self) -> str:
+        return self._format.name
+
+    def kinds(self, model: str) -> frozenset[str]:
+        return kinds_of(self._host, model)
+
+    def cannot(self, request: Request) -> Sequence[str]:
+        return self._format.cannot(request)
+
+    def needs(self, deployment: Deployment) -> str | None:
+        """What is missing before the deployment can be asked."""
+        host = self._host
+        if deployment.api_key is None and not host.key_optional and not _environment(host.key_variable):
+            return f"no key: set {host.key_variable}"
+        if self._base(deployment) is None:
+            variable = f", or set {host.base_url_variable}" if host.base_url_variable else ""
+            return f"no address: give base_url={variable}"
+        return None
+
+    async def chat(self, call: Call, /) -> ChatResponse[Any]:
+        body = self._format.encode(call, stream=False)
+        path = self._format.path(call, stream=False)
+        return await self._whole(call, path, body, lambda data: self._format.decode(data, call))
+
+    async def embed(self, call: EmbedCall, /) -> EmbedResponse:
+        body = self._format.encode_embed(call)
+        path = self._format.embed_path(call)
+        return await self._whole(call, path, body, lambda data: self._format.decode_embed(data, call))
+
+    async def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
+        body = self._format.encode(call, stream=True)
+        response, secrets = await self._send(call, self._format.path(call, stream=True), body)
+        try:
+            await self._refused(response, secrets)
+            decoder = self._format.stream_decoder(call)
+            async for data in response:
+                for chunk in decoder.feed(data):
+                    yield chunk
+                if decoder.error is not None:
+                    raise scrubbed(decoder.error, secrets)
+                if decoder.done:
+                    await response.drain()
+                    return
+            for chunk in decoder.finish():
+                yield chunk
+            if decoder.error is not None:
+                raise scrubbed(decoder.error, secrets)
+        finally:
+            await response.aclose()
+
+    async def _whole(self, call: Call | EmbedCall, path: str, body: bytes, decode: Callable[[bytes], T]) -> T:
+        response, secrets = await self._send(call, path, body)
+        call.deadline.head_came()
+        try:
+            await self._refused(response, secrets)
+            data = await response.read()
+        finally:
+            await response.aclose()
+        try:
+            return decode(data)
+        except PolyrouteError as error:
+            scrubbed(error, secrets)
+            raise
+
+    async def _send(
+        self, call: Call | EmbedCall, path: str, body: bytes
+    ) -> tuple[HTTPResponse, tuple[str, ...]]:
+        """The response, of which the head has come, and the secrets that it may echo."""
+        endpoint = self._endpoints.get(call.deployment) or self._endpoint(call.deployment)
+        headers, secrets = endpoint.headers, endpoint.secrets
+        if endpoint.key is not None:
+            key = await _asked(endpoint.key, call)
+            headers, secrets = (*headers, self._authorization(key)), (*secrets, key)
+        request = HTTPRequest(
+            method="POST",
+            url=endpoint.base + path,
+            headers=headers,
+            body=body,
+            deadline=call.deadline,
+            connect=call.timeout.connect,
+        )
+        return await self._transport.send(request), secrets
+
+    async def _refused(self, response: HTTPResponse, secrets: Sequence[str]) -> None:
+        """Raise what the host said, where it did not say 2xx."""
+        if not 200 <= response.status < 300:
+            body = await response.read()
+            raise scrubbed(self._format.decode_error(response.status, response.headers, body), secrets)
+
+    def _endpoint(self, deployment: Deployment) -> _Endpoint:
+        """What the deployment's requests have in common, worked out once."""
+        if missing := self.needs(deployment):
+            raise ConfigurationError(f"{deployment.id}: {missing}")
+        given = deployment.api_key
+        headers = {b"user-agent": _AGENT, b"content-type": b"application/json"}
+        key, secrets = None, list(_secrets_in(deployment.headers or {}))
+        if callable(given):
+            key = given
+        else:
+            text = given.get_secret_value() if given is not None else _environment(self._host.key_variable)
+            if text:
+                name, value = self._authorization(clean("api_key", text))
+                headers[name] = value
+                secrets.append(text)
+        for name, value in (deployment.headers or {}).items():
+            headers[name.lower().encode()] = value.encode()
+        if len(self._endpoints) >= _MOST_ENDPOINTS:
+            self._endpoints.clear()
+        endpoint = _Endpoint(self._base(deployment) or "", tuple(headers.items()), key, tuple(secrets))
+        self._endpoints[deployment] = endpoint
+        return endpoint
+
+    def _base(self, deployment: Deployment) -> str | None:
+        """The address before the operation's own path."""
+        host = self._host
+        if deployment.base_url is not None:
+            return deployment.base_url.rstrip("/")
+        given = _environment(host.base_url_variable)
+        if given is None:
+            return host.base_url
+        check_address(host.base_url_variable or "", given)
+        return given.rstrip("/").removesuffix(host.base_url_suffix) + host.base_url_suffix
+
+    def _authorization(self, key: str) -> tuple[bytes, bytes]:
+        if self._host.key_header == "authorization":
+            return b"authorization", b"Bearer " + key.encode()
+        return self._host.key_header.encode(), key.encode()
+
+
+async def _asked(key: Callable[[], Any], call: Call | EmbedCall) -> str:
+    """What a callable key gives, in the attempt's time."""
+    given = key()
+    if inspect.isawaitable(given):
+        with anyio.CancelScope(deadline=call.deadline.at) as scope:
+            given = await given
+        if scope.cancelled_caught:
+            raise AttemptTimeoutError(
+                "its api_key callable took too long", phase=call.deadline.phase, may_have_run=False
+            )
+    return clean("what the api_key callable gave", getattr(given, "get_secret_value", lambda: given)())
+
+
+def _environment(variable: str | None) -> str | None:
+    """The variable's value without the white space that ends up around keys; None where it is empty."""
+    return (os.environ.get(variable, "").strip() or None) if variable else None
+
+
+def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
+    for name, value in headers.items():
+        if re.search("key|token|secret|auth|cookie", name, re.IGNORECASE):
+            yield value.removeprefix("Bearer ")

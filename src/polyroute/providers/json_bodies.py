@@ -1,0 +1,75 @@
+"""Bodies as JSON: parsed once, straight from bytes, and told apart from what is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from polyroute.errors import BadRequestError, ResponseDecodeError
+
+__all__ = ["dump", "load", "malformed", "tolerant"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SNIPPET = 200
+
+
+def load(body: bytes | str) -> Any:
+    """The JSON value that *body* is.
+
+    Raises:
+        ResponseDecodeError: It is none.
+    """
+    try:
+        return from_json(body)
+    except ValueError:
+        pass
+    # A byte order mark, or half of a surrogate pair: wrong, and yet what some hosts send.
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    try:
+        value = json.loads(text.removeprefix("\ufeff"))
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise malformed("no JSON came", text.encode("utf-8", "replace")) from None
+
+
+def dump(body: Mapping[str, Any]) -> bytes:
+    """*body* as JSON.
+
+    Raises:
+        BadRequestError: Something in it has no JSON.
+    """
+    try:
+        return to_json(body)
+    except (PydanticSerializationError, ValueError):
+        pass
+    try:  # Half of a surrogate pair in a text cannot be sent; a question mark can.
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    except (TypeError, ValueError) as exc:
+        raise BadRequestError(f"the request cannot be written as JSON: {exc}", path="extra") from None
+
+
+def malformed(what: str, body: bytes) -> ResponseDecodeError:
+    """The error of an answer that is not what the API promises, with how it begins."""
+    snippet = body[:_SNIPPET].decode("utf-8", "replace").strip()
+    return ResponseDecodeError(
+        f"{what}: {snippet!r}" if snippet else f"{what}: the body is empty", body=snippet
+    )
+
+
+def tolerant(decode: Callable[P, T]) -> Callable[P, T]:
+    """Make whatever a decoder trips over the one error that says so: hosts send anything at all."""
+
+    @wraps(decode)
+    def decoded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return decode(*args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
+            raise ResponseDecodeError(f"the reply is not in the shape that the API promises: {exc}") from None
+
+    return decoded

@@ -1,0 +1,265 @@
+"""OpenAI chat completions and embeddings, as OpenAI and those who imitate it write them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyroute.deployments import Call, EmbedCall
+from polyroute.errors import PolyrouteError
+from polyroute.providers.error_table import error_of, read_error
+from polyroute.providers.hosts import Host
+from polyroute.providers.json_bodies import dump
+from polyroute.providers.openai_chat_replies import ChatDecoder, decode_chat, decode_vectors
+from polyroute.replies import ChatResponse, EmbedResponse
+from polyroute.types import (
+    Audio,
+    ChatRequest,
+    File,
+    Image,
+    Message,
+    NamedTool,
+    Opaque,
+    Part,
+    Reasoning,
+    Request,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+
+__all__ = ["OpenAIChat"]
+
+
+class OpenAIChat:
+    """The wire format, as *host* speaks it."""
+
+    name = "openai-chat"
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._unsupported = tuple(name for name in host.unsupported if "=" not in name)
+        self._no_schema = "response_format=json_schema" in host.unsupported
+
+    def cannot(self, request: Request) -> list[str]:
+        """The arguments of *request* that the host, or the format, cannot honour."""
+        missing = [name for name in self._unsupported if getattr(request, name, None) is not None]
+        if isinstance(request, ChatRequest):
+            if self._no_schema and request.response_format is not None:
+                missing += ["response_format"] * (request.response_format.kind == "json_schema")
+            for message in request.messages:
+                if type(message.content) is not str and _unsayable(message):
+                    missing.append("messages")
+                    break
+        return missing
+
+    def path(self, call: Call, /, *, stream: bool) -> str:
+        return "/chat/completions"
+
+    def embed_path(self, call: EmbedCall, /) -> str:
+        return "/embeddings"
+
+    def encode(self, call: Call, /, *, stream: bool) -> bytes:
+        host, request = self._host, call.request
+        body: dict[str, Any] = {
+            "model": call.model,
+            "messages": [each for message in request.messages for each in _messages(message, host)],
+        }
+        _put(
+            body,
+            {
+                host.max_tokens_field: request.max_tokens,
+                "temperature": request.temperature,
+                "top_p": request.top_p,
+                "top_k": request.top_k,
+                "frequency_penalty": request.frequency_penalty,
+                "presence_penalty": request.presence_penalty,
+                "stop": request.stop,
+                host.seed_field: request.seed,
+                "tools": request.tools and [_tool(tool) for tool in request.tools],
+                "parallel_tool_calls": request.parallel_tool_calls,
+                "n": request.n,
+            },
+        )
+        if request.tool_choice is not None:
+            body["tool_choice"] = _tool_choice(request.tool_choice, host)
+        if request.response_format is not None:
+            body["response_format"] = _response_format(request.response_format)
+        if request.reasoning_effort is not None:
+            effort = request.reasoning_effort
+            body.update(
+                {"reasoning": {"effort": effort}} if host.effort_object else {"reasoning_effort": effort}
+            )
+        if request.logprobs is not None and request.logprobs is not False:
+            body["logprobs"] = True
+            if request.logprobs is not True:
+                body["top_logprobs"] = request.logprobs
+        if call.user is not None and host.user_field is not None:
+            body[host.user_field] = call.user
+        if stream and host.stream_options:
+            body["stream_options"] = {"include_usage": True}
+        if request.extra:
+            body.update(request.extra)
+        if stream:
+            body["stream"] = True
+        return dump(body)
+
+    def encode_embed(self, call: EmbedCall, /) -> bytes:
+        host, request = self._host, call.request
+        body: dict[str, Any] = {"model": call.model, "input": request.input}
+        if request.dimensions is not None:
+            body[host.dimensions_field] = request.dimensions
+        if call.user is not None and host.user_field is not None:
+            body[host.user_field] = call.user
+        if request.extra:
+            body.update(request.extra)
+        return dump(body)
+
+    def decode(self, body: bytes, call: Call, /) -> ChatResponse[Any]:
+        return decode_chat(body, self._host)
+
+    def decode_embed(self, body: bytes, call: EmbedCall, /) -> EmbedResponse:
+        return decode_vectors(body, self._host, count=len(call.request.input))
+
+    def stream_decoder(self, call: Call, /) -> ChatDecoder:
+        return ChatDecoder(self._host, call.deployment.id)
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, /) -> PolyrouteError:
+        return error_of(read_error(body, status), headers, self._host.errors)
+
+
+def _put(body: dict[str, Any], fields: Mapping[str, object]) -> None:
+    for name, value in fields.items():
+        if value is not None:
+            body[name] = value
+
+
+def _messages(message: Message, host: Host) -> Sequence[dict[str, Any]]:
+    """A message as the wire has it: one, or one for each result of a tool."""
+    role = message.role
+    if role == "developer" and not host.developer_role:
+        role = "system"
+    content = message.content
+    if type(content) is str:
+        written: dict[str, Any] = {"role": role, "content": content}
+    elif role == "tool":
+        return [_tool_result(part) for part in message.parts if isinstance(part, ToolResult)]
+    elif role == "assistant":
+        written = _assistant(message.parts, host)
+    else:
+        written = {"role": role, "content": [_part(part) for part in message.parts]}
+    if message.name is not None:
+        written["name"] = message.name
+    return (written,)
+
+
+def _assistant(parts: Sequence[Part], host: Host) -> dict[str, Any]:
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    calls = [part for part in parts if isinstance(part, ToolCall)]
+    written: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
+    if calls:
+        written["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.raw_arguments or "{}"},
+            }
+            for call in calls
+        ]
+    for part in parts:
+        if isinstance(part, Opaque) and isinstance(part.data, Mapping):
+            written.update(part.data)
+        elif isinstance(part, Reasoning) and host.reasoning_field is not None:
+            field = host.reasoning_field
+            written[field] = written.get(field, "") + part.text
+    return written
+
+
+def _tool_result(result: ToolResult) -> dict[str, Any]:
+    content = result.content
+    if not isinstance(content, str):
+        content = "".join(part.text for part in content if isinstance(part, Text))
+    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": content}
+
+
+def _unsayable(message: Message) -> bool:
+    """Whether it holds what the format has no place for: pictures from a tool or from the model
+    itself, and files by their address."""
+    for part in message.content:
+        match part:
+            case ToolResult(content=tuple(inner)):
+                if not all(isinstance(each, Text) for each in inner):
+                    return True
+            case Image() | Audio() | File() if message.role == "assistant":
+                return True
+            case File(url=str()):
+                return True
+            case _:
+                pass
+    return False
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(url=url, data=data, media_type=media_type, detail=detail):
+            image: dict[str, Any] = {"url": url or _data_uri(data or b"", media_type or "image/png")}
+            if detail is not None:
+                image["detail"] = detail
+            return {"type": "image_url", "image_url": image}
+        case Audio(data, format):
+            return {"type": "input_audio", "input_audio": {"data": _base64(data), "format": format}}
+        case File(data=data, id=id, name=name, media_type=media_type):
+            file = (
+                {"file_id": id}
+                if id
+                else {"file_data": _data_uri(data or b"", media_type or "application/pdf")}
+            )
+            if name is not None:
+                file["filename"] = name
+            return {"type": "file", "file": file}
+        case Opaque(data=data):
+            return dict(data)
+        case Reasoning(text):
+            return {"type": "text", "text": text}
+        case ToolCall() | ToolResult():
+            raise TypeError(f"a {type(part).__name__} stands in no message of a user")
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: object, host: Host) -> object:
+    if isinstance(choice, NamedTool):
+        return {"type": "function", "function": {"name": choice.name}}
+    return host.required_choice if choice == "required" else choice
+
+
+def _response_format(shape: ResponseFormat) -> dict[str, Any]:
+    if shape.kind != "json_schema":
+        return {"type": shape.kind}
+    inner: dict[str, Any] = {"name": shape.name, "schema": shape.schema}
+    if shape.strict is not None:
+        inner["strict"] = shape.strict
+    if shape.description is not None:
+        inner["description"] = shape.description
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def _data_uri(data: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{_base64(data)}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,177 @@
+"""A response as it arrives: counted, decompressed and refused where it is too much."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Self
+
+import anyio
+
+from polyroute.errors import ResponseDecodeError
+
+__all__ = ["MAX_BODY", "MAX_HEAD", "Received"]
+
+MAX_BODY = 64 * 1024 * 1024
+MAX_HEAD = 64 * 1024
+_STEP = 1024 * 1024  # how much is unpacked at a time, so that a bomb is noticed before it fills the memory
+_DRAINING = 0.05  # seconds
+_UNWINDING = 1.0
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+class Received:
+    """An `HTTPResponse` over any library's stream of raw bytes.
+
+    *close* is called once, and told whether the body was read to its end; *translate* makes an
+    error of ours out of one of the library's.
+
+    Raises:
+        ResponseDecodeError: The head or the declared length is too large, or the content coding is unknown.
+    """
+
+    __slots__ = (
+        "_chunks", "_close", "_count", "_headers", "_inflater", "_raw", "_translate", "_unpacked", "_whole", "status"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        status: int,
+        headers: RawHeaders,
+        chunks: AsyncIterator[bytes],
+        *,
+        close: Callable[[bool], Awaitable[None]],
+        translate: Callable[[Exception], Exception],
+    ) -> None:
+        self.status = status
+        self._raw = headers
+        self._headers: dict[str, str] | None = None
+        self._chunks = chunks
+        self._close: Callable[[bool], Awaitable[None]] | None = close
+        self._translate = translate
+        self._whole = False
+        self._count = 0
+        self._unpacked: deque[bytes] = deque()
+        self._inflater = _checked(headers)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            self._headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw
+            }
+        return self._headers
+
+    async def read(self) -> bytes:
+        pieces = [piece async for piece in self]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    # An object and not a generator: one that is left in the middle would be finished by the event
+    # loop, in a task that nobody owns.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            if self._unpacked:
+                return self._unpacked.popleft()
+            data = await self._next()
+            if self._inflater is None:
+                return data
+            self._unpacked.extend(self._inflater.feed(data))
+
+    async def _next(self) -> bytes:
+        try:
+            data = await anext(self._chunks)
+        except StopAsyncIteration:
+            if self._inflater is not None:
+                self._inflater.finish()
+            self._whole = True
+            raise
+        except Exception as exc:  # noqa: BLE001 - the door through which a library's errors come
+            failure = self._translate(exc)
+        else:
+            self._count += len(data)
+            if self._count > MAX_BODY:
+                raise ResponseDecodeError(f"the body is larger than {MAX_BODY} bytes")
+            return data
+        # Raised out here, so that it does not carry the library's own error and the key in its frames.
+        raise failure
+
+    async def drain(self) -> None:
+        with anyio.move_on_after(_DRAINING):
+            await self._run_out()
+
+    async def aclose(self) -> None:
+        close, self._close = self._close, None
+        if close is None:
+            return
+        try:
+            await close(self._whole)
+        finally:
+            if not self._whole:
+                # The connection is gone, so the library's generators run into that and end here.
+                with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _UNWINDING):
+                    await self._run_out()
+
+    async def _run_out(self) -> None:
+        try:
+            async for _ in self._chunks:
+                pass
+            self._whole = True
+        except Exception:  # noqa: BLE001, S110 - what comes after the end counts for nothing
+            pass
+
+
+def _checked(headers: RawHeaders) -> _Inflater | None:
+    """What unpacks the body, after a look at the head; None where it is not packed."""
+    size = 0
+    inflater = None
+    for name, value in headers:
+        size += len(name) + len(value)
+        length = len(name)
+        if length == 14 and name.lower() == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
+            raise ResponseDecodeError(f"the body is said to be larger than {MAX_BODY} bytes")
+        if length == 16 and name.lower() == b"content-encoding":
+            coding = value.strip().lower().decode("latin-1")
+            if coding in ("gzip", "x-gzip", "deflate"):
+                inflater = _Inflater()
+            elif coding not in ("", "identity"):
+                raise ResponseDecodeError(f"the body's content coding is unknown: {coding[:40]!r}")
+    if size > MAX_HEAD:
+        raise ResponseDecodeError(f"the head is larger than {MAX_HEAD} bytes")
+    return inflater
+
+
+class _Inflater:
+    """Unpacks gzip and deflate in steps, up to a limit."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=47)  # gzip or zlib, by its own head
+        self._begun = False
+        self._count = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            try:
+                piece = self._zlib.decompress(data, _STEP)
+            except zlib.error as exc:
+                if self._begun:
+                    raise ResponseDecodeError(f"the body cannot be decompressed: {exc}") from None
+                # What some servers call deflate has no head at all.
+                self._begun = True
+                self._zlib = zlib.decompressobj(wbits=-15)
+                continue
+            self._begun = True
+            self._count += len(piece)
+            if self._count > MAX_BODY:
+                raise ResponseDecodeError(f"the body unpacks to more than {MAX_BODY} bytes")
+            if piece:
+                yield piece
+            data = self._zlib.unconsumed_tail
+
+    def finish(self) -> None:
+        if self._begun and not self._zlib.eof:
+            raise ResponseDecodeError("the body's compressed data ended too early")
