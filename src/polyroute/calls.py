@@ -144,7 +144,7 @@ class Calls:
             StreamInterruptedError: It breaks after its first token; `partial` is the text so far.
         """
         request, run = self._chat(messages, {**arguments, "response_format": response_format}, _STREAM)
-        run.streams = True
+        run.streams, run.began = True, None  # It begins when it is entered.
         return pipeline.stream(request, run)
 
     async def embed(self, input: str | Sequence[str], **arguments: Unpack[EmbedArguments]) -> EmbedResponse:
@@ -153,9 +153,8 @@ class Calls:
         Raises:
             RequestError, FleetError, DeadlineExceededError: As `chat`.
         """
-        read = self._read(arguments, _EMBED)
-        request = EmbedRequest(input=read_input(input), **read)
-        return await pipeline.embed(request, self._run(request))
+        read, run = self._read(arguments, _EMBED)
+        return await pipeline.embed(EmbedRequest(input=read_input(input), **read), run)
 
     async def chat_many(
         self,
@@ -180,7 +179,7 @@ class Calls:
             while waiting:
                 place, messages = waiting.pop()
                 try:
-                    replies[place] = await self.chat(messages, response_format=response_format, **arguments)  # type: ignore[arg-type] # either overload
+                    replies[place] = await self.chat(messages, response_format=response_format, **arguments)
                 except PolyrouteError as error:
                     replies[place] = error
                 except Exception as bug:  # noqa: BLE001 - it comes out below, as itself and not in a group
@@ -206,22 +205,22 @@ class Calls:
     def _chat(
         self, messages: Messages, arguments: Mapping[str, object], known: frozenset[str]
     ) -> tuple[ChatRequest, Run]:
-        read = self._read(arguments, known)
-        request = ChatRequest(messages=read_messages(messages), **read)
-        return request, self._run(request)
+        read, run = self._read(arguments, known)
+        return ChatRequest(messages=read_messages(messages), **read), run
 
-    def _read(self, arguments: Mapping[str, object], known: frozenset[str]) -> dict[str, Any]:
-        """The arguments with the defaults, and the deadline that is fixed at the door."""
+    def _read(self, arguments: Mapping[str, object], known: frozenset[str]) -> tuple[dict[str, Any], Run]:
+        """The arguments with the defaults, the deadline among them, which is fixed at the door."""
         core = self._core
+        plan = core.plan
         core.check()
         read = self._own(arguments, known)
         if self._defaults:
             read = _merged({name: value for name, value in self._defaults.items() if name in known}, read)
-        target = core.plan.target(read.get("model"), fallbacks=read.get("fallbacks", True))
+        target = plan.target(read.get("model"), fallbacks=read.get("fallbacks", True))
         total = target.timeout.merged(read.get("timeout")).total
-        if total is not None:
-            read["deadline"] = anyio.current_time() + total
-        return read
+        now = anyio.current_time()
+        read["deadline"] = deadline = None if total is None else now + total
+        return read, Run(plan, core.fleet, None if plan.suspends else now, deadline)
 
     def _own(self, arguments: Mapping[str, object], known: frozenset[str]) -> dict[str, Any]:
         """The arguments in their own types; a retry policy of None means without."""
@@ -229,9 +228,6 @@ class Calls:
         if "retry" in arguments and arguments["retry"] is None:
             read["retry"] = self._core.plan.no_retry
         return read
-
-    def _run(self, request: ChatRequest | EmbedRequest) -> Run:
-        return Run(self._core.plan, self._core.fleet, request.deadline)
 
 
 class BoundRouter(Calls):

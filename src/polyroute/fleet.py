@@ -54,8 +54,8 @@ class State(Vitals):
 class Fleet:
     """The state of all deployments, and the `FleetView` that strategies get."""
 
-    def __init__(self, rng: Random) -> None:
-        self._states: dict[str, State] = {}
+    def __init__(self, rng: Random, states: dict[str, State] | None = None) -> None:
+        self._states: dict[str, State] = {} if states is None else states
         self._rng = rng
 
     def __getitem__(self, deployment: Deployment | str, /) -> Vitals:
@@ -73,9 +73,7 @@ class Fleet:
 
     def preview(self) -> Fleet:
         """The same fleet with a chance of its own, for asking what would happen."""
-        fleet = copy(self)
-        fleet._rng = copy(self._rng)
-        return fleet
+        return Fleet(copy(self._rng), self._states)
 
     def _forget_one(self) -> None:
         idle = next((id for id, state in self._states.items() if not state.in_flight), None)

@@ -29,7 +29,17 @@ Messages: TypeAlias = str | Sequence["Message | Mapping[str, Any]"]
 _ROLES = frozenset(get_args(Role))
 _PARTS = (Text, Image, Audio, File, Reasoning, ToolCall, ToolResult, Opaque)
 _MESSAGE_KEYS = frozenset(
-    "role content name tool_calls tool_call_id refusal reasoning reasoning_content reasoning_details".split()
+    [
+        "role",
+        "content",
+        "name",
+        "tool_calls",
+        "tool_call_id",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+    ]
 )
 # What OpenAI's own SDK dumps of a reply; nothing of it can be sent back, so it is only let pass.
 _IGNORED_KEYS = frozenset(("annotations", "audio", "function_call"))
@@ -92,9 +102,9 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
     content = message.get("content")
     # By far the most messages are these two keys and a str.
     if len(message) == 2 and type(content) is str and role in _ROLES and role != "tool":
-        return Message(role, content)
+        return Message(cast("Role", role), content)
     path = f"messages[{place}]"
-    _check_role(role, path)
+    role = _check_role(role, path)
     for key in message:
         if key not in _MESSAGE_KEYS and key not in _IGNORED_KEYS:
             hint = did_you_mean(str(key), _MESSAGE_KEYS)
@@ -118,9 +128,10 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
     return Message(role, tuple(parts), name=name)
 
 
-def _check_role(role: object, path: str) -> None:
-    if role not in _ROLES:
+def _check_role(role: object, path: str) -> Role:
+    if not isinstance(role, str) or role not in _ROLES:
         raise _bad(f"{path}.role", f"is one of {', '.join(sorted(_ROLES))}, not {role!r}")
+    return cast("Role", role)
 
 
 def _read_content(content: object, path: str) -> list[Part]:

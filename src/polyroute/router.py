@@ -132,7 +132,7 @@ class Router(Calls):
         if not first and not keyed:
             variables = ", ".join(sorted(host.key_variable for host in HOSTS.values() if host.key_variable))
             raise ConfigurationError(f"no provider's key is in the environment; set one of {variables}")
-        return cls([*first, *(f"{host.prefix}/*" for host in keyed)], **options)
+        return cls([*first, *(f"{host.prefix}/*" for host in keyed)], **cast("Any", options))
 
     def sync(self) -> SyncRouter:
         """The same calls without `await`: `with router.sync() as client: client.chat(…)`.

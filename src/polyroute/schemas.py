@@ -30,7 +30,8 @@ def tool_of_function(function: Callable[..., object]) -> Tool:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             raise TypeError(f"{parameter.name!r} can only be given by position")
     try:
-        schema = TypeAdapter(function).json_schema()
+        # A function is no type to a checker; pydantic takes one all the same.
+        schema = TypeAdapter(cast("type[Any]", function)).json_schema()
     except PydanticUserError as exc:
         raise TypeError(exc.message) from None
     name = getattr(function, "__name__", type(function).__name__)

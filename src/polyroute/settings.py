@@ -70,9 +70,9 @@ class Timeout:
 
     def merged(self, over: Timeout | None) -> Timeout:
         """This timeout with the fields that *over* was given in place of its own."""
-        if over is None or not over._said:
+        if over is None or not over._said:  # noqa: SLF001 - of its own class
             return self
-        return Timeout(**(self._said | over._said))
+        return Timeout(**(self._said | over._said))  # noqa: SLF001
 
     _said: dict[str, float | None]
 

@@ -215,7 +215,7 @@ class Gathered:
         """The reply that the chunks so far make, with what they say and no more."""
         calls = [call.whole() for _, call in sorted(self._calls.items()) if call.name]
         parts: list[Part] = [
-            segment[0]("".join(segment[1])) if type(segment) is tuple else segment
+            segment[0]("".join(segment[1])) if isinstance(segment, tuple) else segment
             for segment in self._segments
         ]  # fmt: skip
         first: ChatResponse[Any] = ChatResponse(

@@ -209,7 +209,7 @@ class SyncStream(Generic[T_co]):
                 async for step, done in receive:
                     try:
                         result = await step(stream)
-                    except BaseException as exc:  # noqa: BLE001 - it belongs to the one who asked
+                    except BaseException as exc:
                         done.set_exception(exc)
                         if not isinstance(exc, Exception):
                             raise

@@ -26,7 +26,8 @@ _PICTURE = 1_000  # about what the big hosts count for a picture of a megapixel
 
 def estimate_text(text: str) -> int:
     """About how many tokens *text* is: its bytes in UTF-8 by four, rounded up."""
-    return -(-len(text.encode("utf-8", "replace")) // _BYTES_A_TOKEN)
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return -(-size // _BYTES_A_TOKEN)
 
 
 def estimate_prompt(request: Request) -> int:
@@ -42,7 +43,9 @@ def estimate_prompt(request: Request) -> int:
 
 def _message(message: Message) -> int:
     tokens = _FRAMING
-    for part in message.parts:
+    if isinstance(message.content, str):
+        return tokens + estimate_text(message.content)
+    for part in message.content:
         match part:
             case Text(text) | Reasoning(text):
                 tokens += estimate_text(text)

@@ -20,10 +20,11 @@ def adapt(request: R, seat: Seat, plan: Plan) -> tuple[R, tuple[str, ...]]:
 
     Always made from the caller's own request, which never changes.
     """
-    changes: dict[str, Any] = {}
-    for name, value in seat.defaults.items():
-        if name != "extra" and getattr(request, name, value) is None:
-            changes[name] = value
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in seat.defaults.items()
+        if name != "extra" and getattr(request, name, value) is None
+    }
     default_extra = seat.defaults.get("extra")
     if request.extra is not None or default_extra is not None:
         changes["extra"] = _extra(request.extra or {}, default_extra or {}, seat, plan)
@@ -32,8 +33,11 @@ def adapt(request: R, seat: Seat, plan: Plan) -> tuple[R, tuple[str, ...]]:
         if messages is not request.messages:
             changes["messages"] = messages
     adapted = replace(request, **changes) if changes else request
-    dropped = tuple(seat.cannot(adapted)) if seat.cannot is not None else ()
-    return (replace(adapted, **dict.fromkeys(dropped)) if dropped else adapted), dropped
+    if seat.cannot is None or not seat.deployment.may_drop:
+        return adapted, ()
+    dropped = tuple(seat.cannot(adapted))
+    nothing: dict[str, Any] = dict.fromkeys(dropped)
+    return replace(adapted, **nothing), dropped
 
 
 def _extra(
@@ -55,7 +59,7 @@ def _understood(messages: tuple[Message, ...], provider: str) -> tuple[Message, 
 
 def _kept(message: Message, provider: str) -> Message:
     content = message.content
-    if type(content) is str:
+    if isinstance(content, str):
         return message
-    parts = [part for part in content if not (isinstance(part, Opaque) and part.origin != provider)]
-    return message if len(parts) == len(content) else replace(message, content=tuple(parts))
+    parts = tuple([part for part in content if not (isinstance(part, Opaque) and part.origin != provider)])
+    return message if len(parts) == len(content) else replace(message, content=parts)

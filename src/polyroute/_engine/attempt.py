@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from math import inf
 from typing import Any, Generic, TypeVar
@@ -25,7 +24,7 @@ from polyroute.errors import (
 )
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Strategy
-from polyroute.replies import Attempt, AttemptKind, ChatResponse, EmbedResponse
+from polyroute.replies import Attempt, AttemptKind, ChatResponse, EmbedResponse, amended
 from polyroute.streams import Gathered
 from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
 
@@ -61,16 +60,17 @@ class OpenAttempt(Generic[R]):
     ) -> None:
         self.run = run
         self.leg = leg
-        self.request = request
+        self.request: R = request
         self.seat = leg.seats[deployment.id or ""]
-        self.adapted, self.dropped = adapt(request, self.seat, run.plan)
+        adapted, self.dropped = adapt(request, self.seat, run.plan)
+        self.adapted: R = adapted
         self.timeout = self.seat.timeout.merged(request.timeout)
         self.usage: Usage | None = None
         self.ttft: float | None = None
         self.gathered: Gathered | None = None
-        self._kind = _kind(run, deployment)
+        self._kind: AttemptKind = _kind(run, deployment)
         self._reason = reason
-        self.started = anyio.current_time()
+        self.started = run.began if run.began is not None and not run.history else anyio.current_time()
         self.deadline = self._limits(others_left=others_left)
         self._state = run.fleet.state(deployment.id or "")
         self._state.in_flight += 1
@@ -100,9 +100,9 @@ class OpenAttempt(Generic[R]):
         return self.request.user if self.run.plan.send_user else None
 
     async def bounded(self, work: Awaitable[T]) -> T:
-        """Await *work* for no longer than the attempt's limits; the call's own are kept outside."""
+        """Await *work* for no longer than the attempt's limits and the call's."""
         deadline = self.deadline
-        if self.seat.keeps_deadlines or deadline.at >= deadline.end:
+        if self.seat.keeps_deadlines or deadline.at == inf:
             return await work
         with anyio.CancelScope(deadline=deadline.at):
             return await work
@@ -232,7 +232,7 @@ async def judge(attempt: OpenAttempt[ChatRequest], response: ChatResponse[Any]) 
 def stamped(attempt: OpenAttempt[R], response: Whole) -> Whole:
     """The reply with what the engine knows of it, after the attempt was closed."""
     cost, estimated = total(attempt.run.history)
-    return replace(
+    return amended(
         response,
         cost=cost,
         cost_estimated=estimated,

@@ -36,7 +36,7 @@ class Committed:
     """The chunks of one attempt. What fails before `commit` returns is the attempt's failure; what
     fails after it is the stream's, a `StreamInterruptedError`."""
 
-    __slots__ = ("_attempt", "_chunks", "_ended", "_gathered", "_ready", "_response")
+    __slots__ = ("_attempt", "_chunks", "_ended", "_gathered", "_pull", "_ready", "_response")
 
     def __init__(self, attempt: OpenAttempt[ChatRequest]) -> None:
         self._attempt = attempt
@@ -45,11 +45,12 @@ class Committed:
         self._ready: deque[ChatChunk] = deque()
         self._response: ChatResponse[Any] | None = None
         self._ended = False
+        self._pull = self._pulled if attempt.seat.keeps_deadlines else self._pulled_in_time
 
     async def commit(self) -> None:
         attempt = self._attempt
         while not self._ended:
-            chunk = await self._pull_in_time()
+            chunk = await self._pull()
             if chunk is None:
                 break
             self._ready.append(chunk)
@@ -66,9 +67,10 @@ class Committed:
         if self._ended:
             return None
         try:
-            return await self._pull_in_time()
+            return await self._pull()
         except PolyrouteError as error:
-            raise self._interrupted(error) from self._cause(error)
+            failure = self._interrupted(error)
+        raise failure
 
     async def finish(self) -> ChatResponse[Any]:
         attempt = self._attempt
@@ -92,7 +94,7 @@ class Committed:
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSING):
             await self._chunks.aclose()
 
-    async def _pull(self) -> ChatChunk | None:
+    async def _pulled(self) -> ChatChunk | None:
         """The next chunk from the provider; None at the end."""
         try:
             chunk = await self._chunks.__anext__()
@@ -106,12 +108,10 @@ class Committed:
             self._attempt.deadline.token_passed()
         return chunk
 
-    async def _pull_in_time(self) -> ChatChunk | None:
+    async def _pulled_in_time(self) -> ChatChunk | None:
         attempt = self._attempt
-        if attempt.seat.keeps_deadlines:
-            return await self._pull()
         with anyio.CancelScope(deadline=attempt.deadline.by(anyio.current_time())):
-            return await self._pull()
+            return await self._pulled()
         raise attempt.silent()
 
     def _interrupted(self, error: PolyrouteError) -> StreamInterruptedError:
@@ -120,15 +120,17 @@ class Committed:
         self._ended = True
         attempt.usage = abandoned_usage(attempt.adapted, self._gathered)
         attempt.explain(error)
-        attempt.close(error)
-        return StreamInterruptedError(
-            f"{attempt.deployment.id}: the stream broke after its first token: {error}",
+        cause = error
+        if attempt.run.is_over():
+            attempt.release()  # The call's own time ran out: that counts for nobody.
+            cause = attempt.run.deadline_exceeded()
+        else:
+            attempt.close(error)
+        interrupted = StreamInterruptedError(
+            f"{attempt.deployment.id}: the stream broke after its first token: {cause}",
             partial=self._gathered.text,
             usage=attempt.usage,
             deployment=attempt.deployment.id,
         )
-
-    def _cause(self, error: PolyrouteError) -> PolyrouteError:
-        """What broke it: the deployment, or the call's own time."""
-        run = self._attempt.run
-        return run.deadline_exceeded(error) if run.is_over() else error
+        interrupted.__cause__ = cause
+        return interrupted

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from polyroute.errors import OutputValidationError
-from polyroute.replies import ChatResponse, EmbedResponse
+from polyroute.replies import ChatResponse, EmbedResponse, amended
 from polyroute.streams import Gathered
 from polyroute.tokens import estimate_prompt, estimate_text
 from polyroute.types import ChatRequest, EmbedRequest, Request, ResponseFormat, Usage
@@ -18,9 +17,10 @@ _SILENT = Usage()
 
 def with_usage(request: ChatRequest, response: ChatResponse[Any]) -> ChatResponse[Any]:
     """The reply with its usage, ours where the provider told none."""
-    if response.usage == _SILENT:
+    usage = response.usage
+    if not usage.input_tokens and not usage.output_tokens and usage == _SILENT:
         usage = Usage(estimate_prompt(request), _said(response), estimated=True)
-        return replace(response, usage=usage)
+        return amended(response, usage=usage)
     return response
 
 
@@ -33,14 +33,14 @@ def with_parsed(request: ChatRequest, response: ChatResponse[Any]) -> ChatRespon
     shape = request.response_format
     if shape is None or shape.kind == "text":
         return response
-    choices = tuple(replace(choice, parsed=_parsed(shape, choice)) for choice in response.choices)
-    return replace(response, parsed=_parsed(shape, response), choices=choices)
+    choices = tuple(amended(choice, parsed=_parsed(shape, choice)) for choice in response.choices)
+    return amended(response, parsed=_parsed(shape, response), choices=choices)
 
 
 def with_prompt_usage(request: EmbedRequest, response: EmbedResponse) -> EmbedResponse:
     """The vectors with their usage, ours where the provider told none."""
     if response.usage == _SILENT:
-        return replace(response, usage=Usage(estimate_prompt(request), estimated=True))
+        return amended(response, usage=Usage(estimate_prompt(request), estimated=True))
     return response
 
 

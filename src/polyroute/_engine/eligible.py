@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from polyroute._engine.plan import Leg, Seat
@@ -13,6 +13,7 @@ from polyroute.errors import (
     ContentFilterError,
     ContextWindowExceededError,
 )
+from polyroute.protocols import Provider
 from polyroute.replies import Attempt, Exclusion
 from polyroute.types import Request
 
@@ -37,8 +38,13 @@ def eligible(
     candidates: list[Deployment] = []
     excluded: list[Exclusion] = []
     tags = (*leg.tags, *request.tags) if request.tags else leg.tags
+    provider: Provider | None = None
+    missing: Collection[str] = ()
     for seat in leg.seats.values():
-        exclusion = _fixed(request, seat, tags, format, space)
+        if seat.provider is not provider:  # Neighbours often have the same one, which says the same.
+            provider = seat.provider
+            missing = seat.cannot(request) if seat.cannot is not None else ()
+        exclusion = _fixed(request, seat, tags, missing, format, space)
         if exclusion is None and history:
             exclusion = _learnt(seat.deployment, history, asked or {})
         if exclusion is None:
@@ -67,19 +73,23 @@ def tag_against(tags: Iterable[str], borne: frozenset[str]) -> str | None:
 
 
 def _fixed(
-    request: Request, seat: Seat, tags: Sequence[str], format: str | None, space: str | None
+    request: Request,
+    seat: Seat,
+    tags: Sequence[str],
+    missing: Collection[str],
+    format: str | None,
+    space: str | None,
 ) -> Exclusion | None:
-    """What holds for the whole call, whatever happens in it."""
-    id = seat.deployment.id or ""
+    """What holds for the whole call, whatever happens in it. *missing*: what its provider cannot honour."""
     if (exclusion := seat.out.get(request.kind)) is not None:
         return exclusion
+    id = seat.deployment.id or ""
     if tags and (tag := tag_against(tags, seat.tags)):
         reason = f"it bears the tag {tag[1:]!r}" if tag.startswith("!") else f"it lacks the tag {tag!r}"
         return Exclusion(id, reason, "tags")
-    if seat.cannot is not None:
-        for name in seat.cannot(request):
-            if name not in seat.deployment.may_drop:
-                return Exclusion(id, f"it cannot honour {name}", "argument", name)
+    for name in missing:
+        if name not in seat.deployment.may_drop:
+            return Exclusion(id, f"it cannot honour {name}", "argument", name)
     if format is not None and seat.format and seat.format != format:
         return Exclusion(id, f"extra= speaks {format}, and it speaks {seat.format}", "argument", "extra")
     if space is not None and seat.space != space:

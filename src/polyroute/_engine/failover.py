@@ -22,6 +22,7 @@ from polyroute._engine.run import Run
 from polyroute.deployments import Deployment
 from polyroute.errors import (
     AttemptError,
+    AttemptTimeoutError,
     ContentFilterError,
     ContextWindowExceededError,
     PolyrouteError,
@@ -29,7 +30,7 @@ from polyroute.errors import (
 )
 from polyroute.protocols import Fallback, GiveUp, Retry
 from polyroute.replies import Attempt, told
-from polyroute.types import ChatRequest, EmbedRequest
+from polyroute.types import ChatRequest, EmbedRequest, Request
 
 __all__ = ["failover"]
 
@@ -59,7 +60,7 @@ async def failover(request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awai
         ends, leg = bars.pop(bars.index(min(bars, key=lambda bar: bar[0])))
         if run.deadline is not None and run.deadline <= ends:
             continue
-        await anyio.sleep(ends - anyio.current_time())
+        await run.sleep(ends - anyio.current_time())
         candidates = rested(candidates_of(request, leg, run), run)
         reply = await _along(leg, candidates, (), request, run, answer, bars)
         if reply is not None:
@@ -81,14 +82,13 @@ async def _along(
         choice = await choose(leg, request, candidates, run, leg.strategy)
         if choice is None:
             return None
-        others = [each for each in untried(candidates, run) if each is not choice.deployment]
         attempt = OpenAttempt(
             run,
             leg,
             request,
             choice.deployment,
             reason=choice.reason,
-            others_left=bool(others) or any(untried(candidates_of(request, leg, run), run) for leg in later),
+            others_left=_anyone_left(candidates, later, request, run),
         )
         try:
             return await answer(attempt)
@@ -97,15 +97,35 @@ async def _along(
             if not _moves_on(error, leg):
                 attempt.release()
                 raise
+            if isinstance(error, AttemptTimeoutError) and run.is_over():
+                attempt.release()  # Not its limit but the call's own: that counts for nobody.
+                raise run.deadline_exceeded() from error
             past = attempt.close(error)
         except BaseException:
             attempt.release()  # Cancelled or a bug: given back, and not counted.
             raise
-        log.warning("%s", told(past))
+        log.warning("%s", _Told(past))
         if run.is_over():
-            raise run.deadline_exceeded(past.error)
+            raise run.deadline_exceeded() from past.error
         candidates = await _after(past, leg, candidates, request, run, bars)
     return None
+
+
+def _anyone_left(candidates: Sequence[Deployment], later: Sequence[Leg], request: Request, run: Run) -> bool:
+    """Whether somebody is there who was not asked in this call, fallbacks included."""
+    if untried(candidates, run):
+        return True
+    return any(untried(candidates_of(request, leg, run), run) for leg in later)
+
+
+class _Told:
+    """An attempt in words, put together where a log wants them."""
+
+    def __init__(self, past: Attempt) -> None:
+        self._past = past
+
+    def __str__(self) -> str:
+        return told(self._past)
 
 
 def _moves_on(error: PolyrouteError, leg: Leg) -> bool:
@@ -142,7 +162,7 @@ async def _after(
             if not spared:
                 return ()
             log.info("%s: trying again in %.2f s", past.deployment, delay)
-            await anyio.sleep(delay)
+            await run.sleep(delay)
             return rested(candidates_of(request, leg, run), run)
         case GiveUp():
             return ()

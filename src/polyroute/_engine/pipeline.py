@@ -31,6 +31,8 @@ Layer: TypeAlias = Callable[[Req, Handler[Req, Rep]], Coroutine[Any, Any, Rep]]
 
 async def chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
     """A whole reply."""
+    if not run.plan.suspends:
+        return await failover(request, run, answer_chat)
     handler: Handler[ChatRequest, ChatResponse[Any]] = partial(failover, run=run, answer=answer_chat)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.chat, handler)
@@ -39,6 +41,8 @@ async def chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
 
 async def embed(request: EmbedRequest, run: Run) -> EmbedResponse:
     """Vectors."""
+    if not run.plan.suspends:
+        return await failover(request, run, answer_embed)
     handler: Handler[EmbedRequest, EmbedResponse] = partial(failover, run=run, answer=answer_embed)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.embed, handler)
@@ -47,12 +51,12 @@ async def embed(request: EmbedRequest, run: Run) -> EmbedResponse:
 
 def stream(request: ChatRequest, run: Run) -> ChatStream[Any]:
     """A streamed reply, of which nothing is asked before it is entered."""
+    if not run.plan.suspends:
+        return ChatStream(partial(failover, request, run, answer_stream))
     return ChatStream(lambda: _in_time(run, _opened(request, run)))
 
 
 async def _opened(request: ChatRequest, run: Run) -> Source:
-    if not run.plan.middleware:
-        return await failover(request, run, answer_stream)
     handler: Handler[ChatRequest, ChatStream[Any]] = partial(_unstarted, run=run)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.stream, handler)
@@ -70,7 +74,10 @@ def _around(layer: Layer[Req, Rep], call_next: Handler[Req, Rep]) -> Handler[Req
 
 
 async def _in_time(run: Run, call: Coroutine[Any, Any, Rep]) -> Rep:
-    """Await *call* until the deadline of the whole call."""
+    """Await *call* until the deadline of the whole call.
+
+    Attempts and the waits between them keep it by themselves; this is for what may wait elsewhere.
+    """
     if run.deadline is None:
         return await call
     with anyio.CancelScope(deadline=run.deadline):

@@ -10,7 +10,7 @@ from typing import Any, cast
 from polyroute.deployments import Deployment, Route, attempt_timeout
 from polyroute.errors import ConfigurationError, UnknownModelError, did_you_mean
 from polyroute.protocols import Middleware, Provider, RetryPolicy, Strategy
-from polyroute.replies import Exclusion
+from polyroute.replies import Decision, Exclusion
 from polyroute.settings import Timeout
 from polyroute.types import ChatRequest, EmbedRequest, Request
 
@@ -18,10 +18,42 @@ __all__ = ["PREFIXES", "Leg", "Plan", "Seat", "Target"]
 
 # Every prefix that a model's name can have; a deployment with a provider of its own may add others.
 PREFIXES = frozenset(
-    "openai openai-responses azure anthropic gemini vertex bedrock cohere mistral groq deepseek xai together"
-    " fireworks openrouter xroute perplexity cerebras huggingface nvidia voyage ollama vllm lmstudio llamacpp"
-    " compatible".split()
+    [
+        "openai",
+        "openai-responses",
+        "azure",
+        "anthropic",
+        "gemini",
+        "vertex",
+        "bedrock",
+        "cohere",
+        "mistral",
+        "groq",
+        "deepseek",
+        "xai",
+        "together",
+        "fireworks",
+        "openrouter",
+        "xroute",
+        "perplexity",
+        "cerebras",
+        "huggingface",
+        "nvidia",
+        "voyage",
+        "ollama",
+        "vllm",
+        "lmstudio",
+        "llamacpp",
+        "compatible",
+    ]
 )
+
+
+class _InOrder(Strategy):
+    suspends = False
+
+
+_IN_ORDER = _InOrder()
 
 _MOST_TARGETS = 1_024  # callers may name what they like of a pattern; past this the memory starts anew
 
@@ -49,7 +81,8 @@ class Seat:
 class Leg:
     """One stretch of a call's way: candidates among whom a strategy picks.
 
-    *judges*: the strategy has an `accept` of its own, which needs the whole reply.
+    *judges*: the strategy has an `accept` of its own, which needs the whole reply. *decisions*
+    remembers the records of plain choices, which are the same each time.
     """
 
     route: str | None
@@ -59,6 +92,7 @@ class Leg:
     tags: tuple[str, ...]
     filter_moves_on: bool
     judges: bool
+    decisions: dict[tuple[str, str], Decision] = field(default_factory=dict[tuple[str, str], Decision])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +119,8 @@ class Plan:
     middleware: tuple[Middleware, ...]
     send_user: bool
     observers: tuple[Strategy, ...] = field(init=False)
+    suspends: bool = field(init=False)
+    """Whether a call may wait elsewhere than in its attempts: in middleware or in a strategy."""
     prefixes: frozenset[str] = field(init=False)
     _named: Mapping[str, tuple[Deployment, ...]] = field(init=False)
     _targets: dict[tuple[str | tuple[str, ...] | None, bool], Target] = field(init=False)
@@ -93,6 +129,8 @@ class Plan:
         strategies = [self.strategy, *(route.strategy for route in self.routes.values() if route.strategy)]
         learning = {id(s): s for s in strategies if type(s).observe is not Strategy.observe}
         object.__setattr__(self, "observers", tuple(learning.values()))
+        waits = bool(self.middleware) or any(each.suspends for each in strategies)
+        object.__setattr__(self, "suspends", waits)
         object.__setattr__(self, "prefixes", PREFIXES | {each.prefix for each in self.deployments})
         object.__setattr__(self, "_named", _index(self.deployments))
         object.__setattr__(self, "_targets", {})
@@ -180,12 +218,12 @@ class Plan:
                 run.update((cast("str", each.id), each) for each in self.resolve(name))
                 continue
             if run:
-                yield self._leg(None, run.values(), tags, strategy=Strategy())
+                yield self._leg(None, run.values(), tags, strategy=_IN_ORDER)
                 run = {}
             if name not in passed:
                 yield from self._route_legs(name, tags, fallbacks=True, passed=passed)
         if run:
-            yield self._leg(None, run.values(), tags, strategy=Strategy())
+            yield self._leg(None, run.values(), tags, strategy=_IN_ORDER)
 
     def _leg(
         self,
@@ -199,7 +237,7 @@ class Plan:
         strategy = strategy or (route and route.strategy) or self.strategy
         retry = self.retry
         if route is not None and route.retry is not ...:
-            retry = cast("RetryPolicy", route.retry or self.no_retry)
+            retry = route.retry or self.no_retry
         return Leg(
             route=name,
             seats={cast("str", each.id): self._seat(each, route) for each in members},
@@ -225,7 +263,7 @@ class Plan:
             out=_left_out(deployment, provider, defaults),
             cannot=getattr(provider, "cannot", None),
             format=getattr(provider, "format", ""),
-            space=deployment.space or getattr(provider, "space", deployment.name),
+            space=deployment.space or str(getattr(provider, "space", deployment.name)),
             keeps_deadlines=getattr(provider, "keeps_deadlines", False),
         )
 

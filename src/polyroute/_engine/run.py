@@ -9,7 +9,7 @@ import anyio
 
 from polyroute._engine.plan import Leg, Plan
 from polyroute.deployments import Deployment
-from polyroute.errors import DeadlineExceededError, PolyrouteError
+from polyroute.errors import DeadlineExceededError
 from polyroute.fleet import Fleet
 from polyroute.protocols import Choice
 from polyroute.replies import Attempt, Decision, Exclusion, Ranked, Trace, told
@@ -17,12 +17,14 @@ from polyroute.replies import Attempt, Decision, Exclusion, Ranked, Trace, told
 __all__ = ["Run"]
 
 _UNDECIDED = Decision()
+_MOST_DECISIONS = 256  # kept of one leg; a strategy's reasons may differ from call to call
 
 
 @dataclass(slots=True, eq=False)
 class Run:
     """The record of one call. The plan is read once, so that a call ends as it began.
 
+    *began* is the moment at which the first attempt begins, where nothing waits before it.
     *deadline* is the moment by which the call must have ended, *streams* whether its reply is
     streamed. *history* holds the attempts that are over, *asked* who was asked in them, and
     *excluded* who was left out and why. *format* is the wire format that the call's `extra` speaks,
@@ -31,6 +33,7 @@ class Run:
 
     plan: Plan
     fleet: Fleet
+    began: float | None = None
     deadline: float | None = None
     streams: bool = False
     history: list[Attempt] = field(default_factory=list[Attempt])
@@ -48,12 +51,23 @@ class Run:
         """Whether the call's own time has run out."""
         return self.deadline is not None and self.deadline <= anyio.current_time()
 
-    def deadline_exceeded(self, cause: PolyrouteError | None = None) -> DeadlineExceededError:
+    def deadline_exceeded(self) -> DeadlineExceededError:
         """The error of a call whose own time has run out."""
         tries = "; ".join(map(told, self.history)) or "no attempt was finished"
-        error = DeadlineExceededError(f"the call's own time ran out: {tries}", attempts=tuple(self.history))
-        error.__cause__ = cause
-        return error
+        return DeadlineExceededError(f"the call's own time ran out: {tries}", attempts=tuple(self.history))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, for no longer than the call has time.
+
+        Raises:
+            DeadlineExceededError: It has less.
+        """
+        remaining = self.remaining()
+        if remaining is None or seconds < remaining:
+            await anyio.sleep(seconds)
+        else:
+            await anyio.sleep(remaining)
+            raise self.deadline_exceeded()
 
     def trace(self) -> Trace:
         """The record as the caller gets it."""
@@ -61,10 +75,17 @@ class Run:
 
     def decide(self, leg: Leg, choice: Choice, candidates: Sequence[Deployment]) -> None:
         """Keep the call's first choice, with the others in their order, as its decision."""
+        plain = choice.scores is None and not self.excluded and len(candidates) == len(leg.seats)
+        key = (choice.deployment.id or "", choice.reason)
+        if plain and key in leg.decisions:
+            self.decision = leg.decisions[key]
+            return
         scores = choice.scores or {}
         ranking = [_ranked(choice.deployment, choice.reason, scores, leg)]
         ranking += [_ranked(each, "", scores, leg) for each in candidates if each is not choice.deployment]
         self.decision = Decision(tuple(ranking), tuple(self.excluded.values()))
+        if plain and len(leg.decisions) < _MOST_DECISIONS:
+            leg.decisions[key] = self.decision
 
 
 def _ranked(deployment: Deployment, reason: str, scores: Mapping[str, float], leg: Leg) -> Ranked:

@@ -86,7 +86,7 @@ ERRORS: tuple[ErrorRow, ...] = (
                 "moderation_blocked",
             }
         ),
-    ),  # fmt: skip
+    ),
     ErrorRow(ContentFilterError, frozenset({403}), pattern=r"flagged|moderation"),
     ErrorRow(
         AuthenticationError, frozenset({400}), pattern=r"API_KEY_INVALID|API key not valid|incorrect API key"

@@ -150,16 +150,14 @@ class HTTPProvider:
         if missing := self.needs(deployment):
             raise ConfigurationError(f"{deployment.id}: {missing}")
         given = deployment.api_key
-        headers = {b"user-agent": _AGENT, b"content-type": b"application/json"}
+        headers: dict[bytes, bytes] = {b"user-agent": _AGENT, b"content-type": b"application/json"}
         key, secrets = None, list(_secrets_in(deployment.headers or {}))
         if callable(given):
             key = given
-        else:
-            text = given.get_secret_value() if given is not None else _environment(self._host.key_variable)
-            if text:
-                name, value = self._authorization(clean("api_key", text))
-                headers[name] = value
-                secrets.append(text)
+        elif text := _text_of(given) or _environment(self._host.key_variable):
+            field, written = self._authorization(clean("api_key", text))
+            headers[field] = written
+            secrets.append(text)
         for name, value in (deployment.headers or {}).items():
             headers[name.lower().encode()] = value.encode()
         if len(self._endpoints) >= _MOST_ENDPOINTS:
@@ -195,7 +193,12 @@ async def _asked(key: Callable[[], Any], call: Call | EmbedCall) -> str:
             raise AttemptTimeoutError(
                 "its api_key callable took too long", phase=call.deadline.phase, may_have_run=False
             )
-    return clean("what the api_key callable gave", getattr(given, "get_secret_value", lambda: given)())
+    return clean("what the api_key callable gave", _text_of(given))
+
+
+def _text_of(key: Any) -> Any:
+    """The str that a key is, or holds as a secret."""
+    return key.get_secret_value() if hasattr(key, "get_secret_value") else key
 
 
 def _environment(variable: str | None) -> str | None:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from polyroute.errors import BadRequestError, ResponseDecodeError
 
-__all__ = ["dump", "load", "malformed", "tolerant"]
+__all__ = ["MISSHAPEN", "dump", "load", "malformed", "misshapen", "tolerant"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,6 +62,15 @@ def malformed(what: str, body: bytes) -> ResponseDecodeError:
     )
 
 
+# What a decoder trips over where a host sends something other than it promises.
+MISSHAPEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def misshapen(exc: Exception) -> ResponseDecodeError:
+    """The error that such a fault is."""
+    return ResponseDecodeError(f"the reply is not in the shape that the API promises: {exc}")
+
+
 def tolerant(decode: Callable[P, T]) -> Callable[P, T]:
     """Make whatever a decoder trips over the one error that says so: hosts send anything at all."""
 
@@ -69,7 +78,7 @@ def tolerant(decode: Callable[P, T]) -> Callable[P, T]:
     def decoded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return decode(*args, **kwargs)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
-            raise ResponseDecodeError(f"the reply is not in the shape that the API promises: {exc}") from None
+        except MISSHAPEN as exc:
+            raise misshapen(exc) from None
 
     return decoded

@@ -68,8 +68,7 @@ class OpenAIChat:
             "model": call.model,
             "messages": [each for message in request.messages for each in _messages(message, host)],
         }
-        _put(
-            body,
+        body |= _given(
             {
                 host.max_tokens_field: request.max_tokens,
                 "temperature": request.temperature,
@@ -131,10 +130,8 @@ class OpenAIChat:
         return error_of(read_error(body, status), headers, self._host.errors)
 
 
-def _put(body: dict[str, Any], fields: Mapping[str, object]) -> None:
-    for name, value in fields.items():
-        if value is not None:
-            body[name] = value
+def _given(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _messages(message: Message, host: Host) -> Sequence[dict[str, Any]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import struct
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from polyroute.errors import PolyrouteError, ReadError, ResponseDecodeError
 from polyroute.providers.error_table import error_of, said_in
 from polyroute.providers.framing.sse import SSEDecoder
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import load, malformed, tolerant
-from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse, ToolCallDelta, unusual
+from polyroute.providers.json_bodies import MISSHAPEN, load, malformed, misshapen, tolerant
+from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse, ToolCallDelta, amended, unusual
 from polyroute.types import (
     FinishReason,
     Opaque,
@@ -58,52 +57,58 @@ def decode_chat(body: bytes, host: Host) -> ChatResponse[Any]:
         raise malformed("the reply has no choices", body)
     replies = [_choice(_object(choice), data, host) for choice in choices]
     first = replies[0]
-    if first.finish_reason == "other" and choices[0].get("finish_reason") is None and not first.message.parts:
+    if first.finish_reason == "other" and not choices[0].get("finish_reason") and not first.message.content:
         raise malformed("the reply has nothing in it", body)
-    whole = replace(
+    return amended(
         first,
         choices=tuple(replies) if len(replies) > 1 else (),
         usage=usage_of(data.get("usage")) or Usage(),
         raw=data,
     )
-    return whole
 
 
 def _choice(choice: JSON, data: JSON, host: Host) -> ChatResponse[Any]:
     # A filtered choice may have no message at all.
     message = _object(choice.get("message") or {})
-    parts = list(_parts(message, host))
+    text, reasoning, parts = _words(message, host)
     calls = _tool_calls(message)
-    reasoning = "".join(part.text for part in parts if isinstance(part, Reasoning))
     return ChatResponse(
-        text="".join(part.text for part in parts if isinstance(part, Text)),
+        text=text,
         id=_str_or_none(data.get("id")),
         tool_calls=calls,
         finish_reason=_finish(choice.get("finish_reason"), calls=bool(calls)),
         reasoning=reasoning or None,
         refusal=_text(message.get("refusal")) or None,
         logprobs=_logprobs(choice.get("logprobs")),
-        parts=unusual((*parts, *calls)),
+        parts=unusual((*parts, *calls)) if parts else (),
         model=_str_or_none(data.get("model")),
     )
 
 
-def _parts(message: JSON, host: Host) -> Iterator[Part]:
-    """Reasoning, what is opaque, and text, in the wire's order, from a message or a delta."""
-    if thought := _thought(message):
-        yield Reasoning(thought)
-    if details := message.get("reasoning_details"):
-        yield Opaque(host.prefix, {"reasoning_details": details})
+def _words(message: JSON, host: Host) -> tuple[str, str, Sequence[Part]]:
+    """Text and reasoning of a message or a delta; with the parts, where these say more than the two."""
     content = message.get("content")
+    thought = _thought(message)
+    details = message.get("reasoning_details")
+    if details is None and (content is None or isinstance(content, str)):
+        return content or "", thought, ()
+    parts: list[Part] = [Reasoning(thought)] if thought else []
+    if details:
+        parts.append(Opaque(host.prefix, {"reasoning_details": details}))
     if isinstance(content, str):
-        if content:
-            yield Text(content)
-        return
-    for part in cast("Sequence[JSON]", content or ()):
-        if part.get("type") == "thinking":
-            yield Reasoning("".join(_text(inner.get("text")) for inner in part.get("thinking") or ()))
-        elif isinstance(text := part.get("text"), str):
-            yield Text(text)
+        parts += [Text(content)] if content else []
+    else:
+        parts += [part for each in content or () if (part := _content_part(each)) is not None]
+    text = "".join([part.text for part in parts if isinstance(part, Text)])
+    thought = "".join([part.text for part in parts if isinstance(part, Reasoning)])
+    return text, thought, parts
+
+
+def _content_part(part: JSON) -> Text | Reasoning | None:
+    if part.get("type") == "thinking":
+        return Reasoning("".join([_text(inner.get("text")) for inner in part.get("thinking") or ()]))
+    text = _text(part.get("text"))
+    return Text(text) if text else None
 
 
 def _thought(message: JSON) -> str:
@@ -156,33 +161,42 @@ def _logprob(given: JSON) -> TokenLogprob:
 
 def usage_of(given: Mapping[str, Any] | None) -> Usage | None:
     """Usage in every dialect; None where the host says nothing."""
-    if not given or (given.get("prompt_tokens") is None and given.get("completion_tokens") is None):
+    if not given:
         return None
-    prompt = int(given.get("prompt_tokens") or 0)
-    output = int(given.get("completion_tokens") or 0)
-    total = given.get("total_tokens")
+    prompt, output, total = (
+        given.get("prompt_tokens"),
+        given.get("completion_tokens"),
+        given.get("total_tokens"),
+    )
+    if prompt is None and output is None:
+        return None
+    prompt, output = int(prompt or 0), int(output or 0)
     if total is not None and total > prompt + output:
         output = int(total) - prompt  # Some hosts count their reasoning only in the total.
-    read = given.get("prompt_tokens_details") or given.get("prompt_token_details") or {}
-    wrote = given.get("completion_tokens_details") or given.get("completion_token_details") or {}
-    cached = _first(
-        read.get("cached_tokens"),
-        given.get("prompt_cache_hit_tokens"),
-        given.get("num_cached_tokens"),
-        given.get("cached_tokens"),
-    )
+    read = given.get("prompt_tokens_details") or given.get("prompt_token_details") or _NO_DETAILS
+    wrote = given.get("completion_tokens_details") or given.get("completion_token_details") or _NO_DETAILS
+    cached = read.get("cached_tokens")
+    if cached is None:
+        cached = _first(given, "prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
     # More cached than there was: it is told beside the prompt and not inside, so it says nothing.
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
-        cached_input_tokens=cached if cached is None or cached <= prompt else None,
-        cache_write_tokens=_first(read.get("cache_write_tokens")),
-        reasoning_tokens=_first(wrote.get("reasoning_tokens"), given.get("reasoning_tokens")),
+        cached_input_tokens=int(cached) if cached is not None and cached <= prompt else None,
+        cache_write_tokens=_first(read, "cache_write_tokens"),
+        reasoning_tokens=_first(wrote, "reasoning_tokens"),
     )
 
 
-def _first(*counts: object) -> int | None:
-    return next((int(cast("int", count)) for count in counts if count is not None), None)
+_NO_DETAILS: Mapping[str, Any] = {}
+
+
+def _first(given: Mapping[str, Any], *names: str) -> int | None:
+    """The first of the counts called *names* that is there."""
+    for name in names:
+        if (count := given.get(name)) is not None:
+            return int(count)
+    return None
 
 
 class ChatDecoder:
@@ -192,10 +206,8 @@ class ChatDecoder:
         self.done = False
         self.error: PolyrouteError | None = None
         self._host = host
-        self._deployment = deployment
         self._events = SSEDecoder()
-        self._id: str | None = None
-        self._model: str | None = None
+        self._blank = ChatChunk(deployment=deployment)  # what each chunk of this stream has
         self._calls: dict[int, list[tuple[object, str]]] = {}
         self._finished: set[int] = set()
         self._begun: set[int] = set()
@@ -225,56 +237,50 @@ class ChatDecoder:
                     self._read(data, chunks)
                 except PolyrouteError as error:
                     self.error = error
+                except MISSHAPEN as exc:
+                    self.error = misshapen(exc)
         return chunks
 
-    @tolerant
     def _read(self, data: str, chunks: list[ChatChunk]) -> None:
         event = _object(load(data))
         if error := event.get("error"):
             raise error_of(said_in({"error": error}, None), {}, self._host.errors)
-        self._id = _str_or_none(event.get("id")) or self._id
-        self._model = _str_or_none(event.get("model")) or self._model
+        id, model = event.get("id"), event.get("model")
+        if id != self._blank.id or model != self._blank.model:
+            id, model = _str_or_none(id) or self._blank.id, _str_or_none(model) or self._blank.model
+            self._blank = amended(self._blank, id=id, model=model)
         for choice in event.get("choices") or ():
             self._choice(choice, chunks)
-        groq = event.get("x_groq") or {}
+        groq = event.get("x_groq") or _NO_DETAILS
         if groq.get("error"):
             raise error_of(said_in({"error": groq["error"]}, None), {}, self._host.errors)
         usage = usage_of(event.get("usage")) or usage_of(groq.get("usage"))
         if usage is not None:
-            chunks.append(self._chunk(usage=usage))
+            chunks.append(amended(self._blank, usage=usage))
 
     def _choice(self, choice: JSON, chunks: list[ChatChunk]) -> None:
         index = int(choice.get("index") or 0)
         self._begun.add(index)
         delta = choice.get("delta") or {}
-        content = delta.get("content")
-        text = content if isinstance(content, str) else ""
-        thought = _thought(delta)
-        opaque = None
-        if not isinstance(content, str | None) or "reasoning_details" in delta:
-            parts = list(_parts(delta, self._host))
-            text = "".join(part.text for part in parts if isinstance(part, Text))
-            thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
-            opaque = next((part for part in parts if isinstance(part, Opaque)), None)
-        refusal = _text(delta.get("refusal"))
+        reason = choice.get("finish_reason")
         logprobs = _logprobs(choice.get("logprobs"))
+        if len(delta) == 1 and type(words := delta.get("content")) is str and logprobs is None and not reason:
+            # By far the most chunks are this and no more.
+            if words:
+                chunks.append(amended(self._blank, text=words, index=index))
+            return
+        text, thought, parts = _words(delta, self._host)
+        opaque = next((part for part in parts if isinstance(part, Opaque)), None)
+        refusal = _text(delta.get("refusal"))
         if text or thought or refusal or logprobs or opaque is not None:
-            chunks.append(
-                self._chunk(
-                    text=text,
-                    reasoning=thought or None,
-                    refusal=refusal or None,
-                    logprobs=logprobs,
-                    opaque=opaque,
-                    index=index,
-                )
-            )
+            said = {"text": text, "reasoning": thought or None, "refusal": refusal or None}
+            chunks.append(amended(self._blank, **said, logprobs=logprobs, opaque=opaque, index=index))
         for call in delta.get("tool_calls") or ():
             self._tool_call(call, index, chunks)
-        if reason := choice.get("finish_reason"):
+        if reason:
             self._finished.add(index)
             finish = _finish(reason, calls=index in self._calls)
-            chunks.append(self._chunk(finish_reason=finish, index=index))
+            chunks.append(amended(self._blank, finish_reason=finish, index=index))
 
     def _tool_call(self, call: JSON, choice: int, chunks: list[ChatChunk]) -> None:
         function = call.get("function") or {}
@@ -282,7 +288,7 @@ class ChatDecoder:
         if id or name or arguments:
             place = self._place(choice, call.get("index"), id, name)
             delta = ToolCallDelta(place, id or None, name or None, arguments)
-            chunks.append(self._chunk(tool_call_delta=delta, index=choice))
+            chunks.append(amended(self._blank, tool_call_delta=delta, index=choice))
 
     def _place(self, choice: int, index: object, id: str, name: str) -> int:
         """Which call a piece belongs to: by its index, unless the id is another's; without an index
@@ -304,7 +310,7 @@ class ChatDecoder:
             self.error = malformed("the stream has nothing in it", self._head)
             return []
         return [
-            self._chunk(finish_reason=_finish(None, calls=index in self._calls), index=index)
+            amended(self._blank, finish_reason=_finish(None, calls=index in self._calls), index=index)
             for index in sorted(self._begun - self._finished)
         ]
 
@@ -317,9 +323,6 @@ class ChatDecoder:
         except PolyrouteError as error:
             return error
         return malformed("a whole reply came instead of a stream", self._head)
-
-    def _chunk(self, **fields: Any) -> ChatChunk:
-        return ChatChunk(**fields, id=self._id, model=self._model, deployment=self._deployment)
 
 
 _HEAD = 65_536  # bytes kept of what does not begin as a stream, to tell what it was
@@ -359,8 +362,7 @@ def _vector(given: object) -> list[float]:
 
 
 def _embed_usage(given: Mapping[str, Any]) -> Usage:
-    tokens = _first(given.get("prompt_tokens"), given.get("total_tokens"))
-    return Usage(input_tokens=tokens or 0)
+    return Usage(input_tokens=_first(given, "prompt_tokens", "total_tokens") or 0)
 
 
 def _object(value: object) -> JSON:

@@ -15,6 +15,8 @@ __all__ = ["RoundRobin", "Weighted"]
 class RoundRobin(Strategy):
     """Each in turn: the candidate that has waited longest since its last turn."""
 
+    suspends = False
+
     def __init__(self) -> None:
         self._turns: dict[str, int] = {}
         self._turn = 0
@@ -47,6 +49,8 @@ class Weighted(Strategy):
 
     Where every weight is 0, each is as likely as the next.
     """
+
+    suspends = False
 
     async def choose(
         self,

@@ -16,6 +16,8 @@ __all__ = ["Ordered"]
 class Ordered(Strategy):
     """Those with the *ids* alone, in this order; without ids all, as the route names them."""
 
+    suspends = False
+
     def __init__(self, *ids: str) -> None:
         if not all(isinstance(id, str) and id for id in ids):
             raise ConfigurationError(f'Ordered takes ids, such as Ordered("mini", "llama"), not {ids!r}')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import anyio
 import httpx
 
 from polyroute.deployments import Deadline
@@ -31,8 +30,8 @@ class BorrowedClient:
         self._client = client
 
     async def send(self, request: HTTPRequest, /) -> Received:
-        until = Until.of(request.deadline, anyio.current_time(), margin=_MARGIN)
-        connect = float(until) if request.connect is None else min(request.connect, float(until))
+        until = Until.of(request.deadline, margin=_MARGIN)
+        connect = until if request.connect is None else Until.of(request.deadline, most=request.connect)
         built = self._client.build_request(
             request.method,
             request.url,
@@ -56,7 +55,7 @@ class BorrowedClient:
 
 
 async def _received(response: httpx.Response, deadline: Deadline) -> Received:
-    async def close(whole: bool) -> None:
+    async def close(_whole: bool) -> None:
         await response.aclose()
 
     try:

@@ -74,13 +74,11 @@ class Received:
         return self
 
     async def __anext__(self) -> bytes:
-        while True:
-            if self._unpacked:
-                return self._unpacked.popleft()
-            data = await self._next()
-            if self._inflater is None:
-                return data
-            self._unpacked.extend(self._inflater.feed(data))
+        if self._inflater is None:
+            return await self._next()
+        while not self._unpacked:
+            self._unpacked.extend(self._inflater.feed(await self._next()))
+        return self._unpacked.popleft()
 
     async def _next(self) -> bytes:
         try:

@@ -19,6 +19,9 @@ class SSEDecoder:
 
     def feed(self, data: bytes, /) -> list[tuple[str, str]]:
         """The events that *data* completes."""
+        if self._is_one_event(data):  # By far the most reads are one event of one line.
+            event, self._event = self._event, ""
+            return [(event, data[6:-2].decode("utf-8", "replace"))]
         if self._after_cr and data:
             # The line ended at the carriage return; its line feed comes late and ends no other.
             self._after_cr = False
@@ -46,6 +49,15 @@ class SSEDecoder:
         """What is left when the bytes end: hosts that forget the last blank line are forgiven."""
         events = self.feed(b"\n") if self._pending else []
         return events + self._lines([""])
+
+    def _is_one_event(self, data: bytes) -> bool:
+        return (
+            data.startswith(b"data: ")
+            and data.endswith(b"\n\n")
+            and data.find(b"\n") == len(data) - 2
+            and b"\r" not in data
+            and not (self._pending or self._data or self._fresh or self._after_cr)
+        )
 
     def _lines(self, lines: list[str]) -> list[tuple[str, str]]:
         events: list[tuple[str, str]] = []
