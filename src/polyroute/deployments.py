@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf, isfinite
 from types import EllipsisType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from polyroute.errors import ConfigurationError
+from polyroute.errors import ConfigurationError, did_you_mean
 from polyroute.settings import Price, Secret, SupportsSecret, Timeout, unbuilt
 from polyroute.types import ChatRequest, EmbedRequest
 
@@ -54,6 +54,10 @@ class Deployment:
     breaker: EllipsisType | None = field(default=..., kw_only=True)
     headers: Mapping[str, str] | None = field(default=None, kw_only=True)
     params: Mapping[str, Any] | None = field(default=None, kw_only=True)
+
+    def __new__(cls, *_: object, **options: object) -> Self:
+        _refuse_unknown(cls, options)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         owner = f"Deployment {self.model!r}"
@@ -138,6 +142,10 @@ class Route:
     hedge: EllipsisType | None = field(default=..., kw_only=True)
     degrade: EllipsisType | tuple[()] | None = field(default=..., kw_only=True)
     after_content_filter: Literal["raise", "fallback"] = field(default="raise", kw_only=True)
+
+    def __new__(cls, *_: object, **options: object) -> Self:
+        _refuse_unknown(cls, options)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         for name in ("hedge", "degrade"):
@@ -229,8 +237,10 @@ class EmbedCall(_Addressed):
     request: EmbedRequest
 
 
-def names(owner: str, what: str, given: Sequence[str]) -> tuple[str, ...]:
+def names(owner: str, what: str, given: Sequence[str] | None) -> tuple[str, ...]:
     """*given* as a tuple of non-empty strs; a lone str is refused, since it would be read by letters."""
+    if given is None:
+        return ()
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ConfigurationError(
             f"{owner}: {what} is a sequence of names, such as [{given!r}], not {given!r}"
@@ -239,6 +249,14 @@ def names(owner: str, what: str, given: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"{owner}: {what} holds names, not {name!r}")
     return tuple(given)
+
+
+def _refuse_unknown(cls: type[Deployment | Route], options: Mapping[str, object]) -> None:
+    """A misspelt option is an error of ours, with the nearest name, as everywhere in a configuration."""
+    known = [each.name for each in fields(cls)]
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(f"{cls.__name__} has no option {name!r}{did_you_mean(name, known)}")
 
 
 def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None:

@@ -21,7 +21,7 @@ __all__ = [
     "Cache",
     "CacheEntry",
     "Choice",
-    "Embedder",
+    "EmbedFormat",
     "Fallback",
     "Feedback",
     "FleetView",
@@ -166,13 +166,6 @@ class Provider(Protocol):
     def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
         """Driven with `aclosing`, in the task that entered the stream."""
         ...
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """A provider that can embed."""
-
-    async def embed(self, call: EmbedCall, /) -> EmbedResponse: ...
 
 
 # --- what happens after a failure ---------------------------------------------------------------
@@ -354,10 +347,20 @@ class StreamDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class EmbedFormat(Protocol):
+    """What a `WireFormat` also has where its API can embed."""
+
+    def embed_path(self, call: EmbedCall, /) -> str: ...
+    def encode_embed(self, call: EmbedCall, /) -> bytes: ...
+    def decode_embed(self, body: bytes, call: EmbedCall, /) -> EmbedResponse: ...
+
+
 class WireFormat(Protocol):
     """How one API writes requests and replies: pure functions of bytes.
 
-    `embed_path`, `encode_embed` and `decode_embed` are optional; without them it cannot embed.
+    Optional: `cannot(request: Request) -> Collection[str]`, as a `Provider` has it, and the methods
+    of `EmbedFormat`.
     """
 
     @property

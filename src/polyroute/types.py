@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -270,6 +271,12 @@ class Request:
     extra: Mapping[str, Any] | None = None
     deadline: float | None = None
 
+    @property
+    def cache_key(self) -> str:
+        """A digest of all that decides the answer: alike for two requests that must be answered alike."""
+        deciding = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _ASIDE}
+        return sha256(_json_text(_spelt([self.kind, deciding])).encode("utf-8", "replace")).hexdigest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest(Request):
@@ -305,6 +312,28 @@ class EmbedRequest(Request):
 
     input: tuple[str, ...] = ()
     dimensions: int | None = None
+
+
+# Fields of a request that say how it travels, and nothing about its answer.
+_ASIDE = frozenset(
+    ("tags", "metadata", "user", "session", "priority", "timeout", "retry", "fallbacks", "cache", "deadline")
+) | {"on_break", "hold"}
+
+
+def _spelt(value: object) -> object:
+    """*value* as JSON that tells apart what differs: each part with its type's name."""
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, type):
+        return None  # A pydantic class; its schema stands beside it.
+    if is_dataclass(value):
+        inner = {each.name: _spelt(getattr(value, each.name)) for each in fields(value)}
+        return [type(value).__name__, inner]
+    if isinstance(value, Mapping):
+        return {str(key): _spelt(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_spelt(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else repr(value)
 
 
 def _json_text(value: object) -> str:

@@ -14,7 +14,7 @@ import anyio
 from polyroute._version import __version__
 from polyroute.deployments import Call, Deployment, EmbedCall, check_address, clean
 from polyroute.errors import AttemptTimeoutError, ConfigurationError, PolyrouteError
-from polyroute.protocols import HTTPRequest, HTTPResponse, Transport
+from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
 from polyroute.providers.hosts import Host, kinds_of
 from polyroute.providers.openai_chat import OpenAIChat
 from polyroute.providers.scrub import scrubbed
@@ -47,12 +47,13 @@ class HTTPProvider:
     `Deployment(provider=…)`. Who makes the transport closes it.
     """
 
-    def __init__(self, host: Host, transport: Transport) -> None:
+    def __init__(self, host: Host, transport: Transport, *, wire_format: WireFormat | None = None) -> None:
         self.name = host.prefix
         self.keeps_deadlines: bool = getattr(transport, "keeps_deadlines", False)
         self._host = host
         self._transport = transport
-        self._format = OpenAIChat(host)
+        self._format = wire_format or OpenAIChat(host)
+        self._embeds = self._format if isinstance(self._format, EmbedFormat) else None
         self._endpoints: dict[Deployment, _Endpoint] = {}
 
     @property
@@ -60,10 +61,12 @@ class HTTPProvider:
         return self._format.name
 
     def kinds(self, model: str) -> frozenset[str]:
-        return kinds_of(self._host, model)
+        kinds = kinds_of(self._host, model)
+        return kinds - {"embed"} if self._embeds is None else kinds
 
     def cannot(self, request: Request) -> Sequence[str]:
-        return self._format.cannot(request)
+        cannot = getattr(self._format, "cannot", None)
+        return cannot(request) if cannot is not None else ()
 
     def needs(self, deployment: Deployment) -> str | None:
         """What is missing before the deployment can be asked."""
@@ -81,9 +84,12 @@ class HTTPProvider:
         return await self._whole(call, path, body, lambda data: self._format.decode(data, call))
 
     async def embed(self, call: EmbedCall, /) -> EmbedResponse:
-        body = self._format.encode_embed(call)
-        path = self._format.embed_path(call)
-        return await self._whole(call, path, body, lambda data: self._format.decode_embed(data, call))
+        embeds = self._embeds
+        if embeds is None:
+            raise ConfigurationError(f"the wire format {self.format!r} has no embeddings")
+        body = embeds.encode_embed(call)
+        path = embeds.embed_path(call)
+        return await self._whole(call, path, body, lambda data: embeds.decode_embed(data, call))
 
     async def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
         body = self._format.encode(call, stream=True)
