@@ -111,14 +111,14 @@ class Price:
     """The same in whole pico-dollars a token: input, output, cached input, cache write."""
 
     def __post_init__(self) -> None:
-        input = _dollars("input", self.input)
-        output = _dollars("output", self.output)
-        cached = input if self.cached_input is None else _dollars("cached_input", self.cached_input)
-        write = input if self.cache_write is None else _dollars("cache_write", self.cache_write)
+        for name in ("input", "output", "cached_input", "cache_write"):
+            value = getattr(self, name)
+            if value is not None or name in ("input", "output"):
+                object.__setattr__(self, name, _dollars(name, value))
+        cached = self.input if self.cached_input is None else self.cached_input
+        write = self.input if self.cache_write is None else self.cache_write
         # A dollar per million tokens is a millionth of a dollar, a million pico-dollars, a token.
-        rates = tuple(
-            int((dollars * 1_000_000).to_integral_value()) for dollars in (input, output, cached, write)
-        )
+        rates = tuple(round(Decimal(rate) * 1_000_000) for rate in (self.input, self.output, cached, write))
         object.__setattr__(self, "rates", rates)
 
 

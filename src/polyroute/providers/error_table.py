@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from pydantic_core import from_json
-
 from polyroute.errors import (
     AuthenticationError,
     BadRequestError,
@@ -20,11 +18,13 @@ from polyroute.errors import (
     ProviderError,
     QuotaExhaustedError,
     RateLimitError,
+    ResponseDecodeError,
     ServerError,
 )
 from polyroute.providers.hints import retry_after
+from polyroute.providers.json_bodies import JSON, load
 
-__all__ = ["ERRORS", "ErrorRow", "Said", "error_of", "read_error"]
+__all__ = ["ERRORS", "ErrorRow", "Said", "error_of", "error_within", "read_error"]
 
 HostError: TypeAlias = type[ProviderError] | type[BadRequestError]
 
@@ -34,7 +34,8 @@ class ErrorRow:
     """One meaning: an error that matches each condition given here is an *error*.
 
     *statuses* are HTTP statuses, *codes* the host's own codes or types, and *pattern* a regular
-    expression that is searched for, in any case, in code, type and message.
+    expression that is searched for, in any case, in code, type and message. Where a host's error
+    names no status, code and words alone decide.
     """
 
     error: HostError
@@ -43,26 +44,28 @@ class ErrorRow:
     pattern: str | None = None
 
     def matches(self, said: Said) -> bool:
+        unsaid = said.guessed and (self.codes or self.pattern is not None)
         return (
-            (not self.statuses or said.status in self.statuses)
-            and (not self.codes or bool(self.codes & {said.code, said.type}))
+            (not self.statuses or said.status in self.statuses or bool(unsaid))
+            and (not self.codes or not self.codes.isdisjoint(said.codes))
             and (self.pattern is None or re.search(self.pattern, said.words, re.IGNORECASE) is not None)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a host said when it refused."""
+    """What a host said when it refused. *codes* are its own codes and types; *guessed*: it named no
+    status, since the error came inside of a good reply, and this one is ours."""
 
     status: int
     message: str
-    code: str = ""
-    type: str = ""
+    codes: tuple[str, ...] = ()
     body: Any = None
+    guessed: bool = False
 
     @property
     def words(self) -> str:
-        return f"{self.code} {self.type} {self.message}"
+        return " ".join((*self.codes, self.message))
 
 
 _TOO_LONG = (
@@ -91,6 +94,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         AuthenticationError, frozenset({400}), pattern=r"API_KEY_INVALID|API key not valid|incorrect API key"
     ),
+    ErrorRow(AuthenticationError, codes=frozenset({"invalid_api_key"})),
     ErrorRow(QuotaExhaustedError, codes=frozenset({"insufficient_quota", "billing_hard_limit_reached"})),
     ErrorRow(
         QuotaExhaustedError,
@@ -133,8 +137,9 @@ _BY_TYPE = {
 }
 
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "mistral-correlation-id")
-_HINTED = frozenset({408, 409, 425, 429, 529})
-_SNIPPET = 200
+_HINTED = frozenset({408, 409, 425, 429})
+_SNIPPET = 200  # characters kept of what is no JSON
+_LONGEST = 2_000  # characters of a host's message in an error's text; its body holds all of it
 
 
 def error_of(
@@ -149,12 +154,14 @@ def error_of(
     should_retry = headers.get("x-should-retry", "").lower()
     kind = row.error if row is not None else _of_status(said.status, asks_again=should_retry == "true")
     request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-    text = f"{said.status}: {said.message}" if said.message else f"status {said.status}, without a word"
+    message = said.message[:_LONGEST]
+    text = f"{said.status}: {message}" if message else f"status {said.status}, without a word"
     if issubclass(kind, BadRequestError):
         return kind(text, status=said.status, body=said.body, request_id=request_id)
     error = kind(text, status=said.status, body=said.body, request_id=request_id)
     if said.status in _HINTED or said.status >= 500:
-        error.retry_after = retry_after(headers, clock=clock)
+        # A limit's reset is a hint only where the limit is why: a host that fails always sends them.
+        error.retry_after = retry_after(headers, resets=said.status == 429, clock=clock)
     if said.status in (501, 505):
         error.transient = False
     if should_retry in ("true", "false") and not isinstance(error, QuotaExhaustedError):
@@ -165,38 +172,62 @@ def error_of(
 def read_error(body: bytes, status: int) -> Said:
     """What an error's body says, in whichever of the shapes in use."""
     try:
-        value = from_json(body)
-    except ValueError:
+        value = load(body)
+    except ResponseDecodeError:
         text = body.decode("utf-8", "replace").strip()
         return Said(status, text[:_SNIPPET], body=text[:_SNIPPET] or None)
-    return said_in(value, status)
+    return _said_in(value, status)
 
 
-def said_in(value: object, status: int | None) -> Said:
+def error_within(value: object, rows: Sequence[ErrorRow] = ()) -> ProviderError | BadRequestError | None:
+    """The error that a reply is although it came as a good one; None where it is none."""
+    first = cast("list[object]", value)[0] if isinstance(value, list) and value else value
+    if not isinstance(first, dict):
+        return None
+    body = cast("JSON", first)
+    answers = body.get("choices") or body.get("data")
+    if body.get("error") or body.get("object") == "error" or (not answers and body.get("detail")):
+        return error_of(_said_in(value, None), {}, rows)
+    return None
+
+
+def _said_in(value: object, status: int | None) -> Said:
     """What an error that is parsed already says; *status* None: it came inside of a good reply."""
-    if isinstance(value, list) and value:
-        value = cast("list[object]", value)[0]  # Google wraps it in a list.
-    body = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    inner = body.get("error", body.get("detail", body))
-    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else body
-    message = inner if isinstance(inner, str) else fields.get("message") or fields.get("msg") or ""
+    first = cast("list[object]", value)[0] if isinstance(value, list) and value else value
+    body = cast("JSON", first) if isinstance(first, dict) else {}
+    inner = body.get("error") or body.get("detail") or (body if isinstance(first, dict) else first)
+    fields = cast("JSON", inner) if isinstance(inner, dict) else body
+    codes = _codes(fields)
+    status, guessed = (status, False) if status is not None else _effective(fields, codes)
+    return Said(status, _message(inner, fields), codes, value, guessed)
+
+
+def _message(inner: object, fields: Mapping[str, Any]) -> str:
+    """The host's words: *inner* is its error, *fields* where that is an object or stands beside one."""
+    if isinstance(inner, str):
+        return inner
     if isinstance(inner, list):
-        message = "; ".join(_fault(each) for each in cast("list[object]", inner))
-    code, type = _word(fields.get("code")), _word(fields.get("type"))
-    nested = fields.get("innererror")
-    if isinstance(nested, dict) and not code:
-        code = _word(cast("dict[str, Any]", nested).get("code"))
-    if status is None:
-        status = _effective(fields, code, type)
-    return Said(status, message if isinstance(message, str) else str(message), code, type, value)
+        return "; ".join(_fault(each) for each in cast("list[object]", inner))
+    message = str(fields.get("message") or fields.get("msg") or "")
+    # An aggregator's own words are few; what the host behind it said tells more.
+    behind = fields.get("metadata")
+    raw = cast("JSON", behind).get("raw") if isinstance(behind, dict) else None
+    return f"{message}: {raw}" if raw else message
 
 
-def _effective(fields: Mapping[str, Any], code: str, type: str) -> int:
-    """The status that an error inside of a good reply stands for."""
-    for candidate in (fields.get("status_code"), fields.get("status"), code):
-        if str(candidate).isdigit() and 400 <= int(str(candidate)) < 600:
-            return int(str(candidate))
-    return _BY_TYPE.get(type) or _BY_TYPE.get(code) or 500
+def _codes(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    inner = fields.get("innererror")
+    beneath = cast("JSON", inner).get("code") if isinstance(inner, dict) else None
+    return tuple(str(code) for code in (fields.get("type"), fields.get("code"), beneath) if code is not None)
+
+
+def _effective(fields: Mapping[str, Any], codes: Sequence[str]) -> tuple[int, bool]:
+    """The status that an error inside of a good reply stands for, and whether that is our guess."""
+    for candidate in (fields.get("status_code"), fields.get("status"), *codes):
+        if re.fullmatch(r"[45]\d\d", str(candidate), re.ASCII):
+            return int(str(candidate)), False
+    known = next((_BY_TYPE[code] for code in codes if code in _BY_TYPE), None)
+    return known or 500, known is None
 
 
 def _of_status(status: int, *, asks_again: bool) -> HostError:
@@ -209,10 +240,7 @@ def _fault(each: object) -> str:
     """One of the faults in the list that FastAPI's validation gives."""
     if not isinstance(each, dict):
         return str(each)
-    fault = cast("dict[str, Any]", each)
-    where = ".".join(map(str, fault.get("loc") or ()))
+    fault = cast("JSON", each)
+    where = ".".join(map(str, cast("list[object]", fault.get("loc") or ())))
     return f"{where}: {fault.get('msg')}" if where else str(fault.get("msg"))
 
-
-def _word(value: object) -> str:
-    return "" if value is None else str(value)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from math import isfinite
 
 __all__ = ["duration", "retry_after"]
 
@@ -19,30 +18,39 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
-def retry_after(headers: Mapping[str, str], *, clock: Callable[[], float] | None = None) -> float | None:
+def retry_after(
+    headers: Mapping[str, str], *, resets: bool = True, clock: Callable[[], float] | None = None
+) -> float | None:
     """Seconds until the host wants to be asked again; None where it does not say.
 
-    In this order: `retry-after-ms`, `retry-after` (seconds or an HTTP date, RFC 9110, 10.2.3), the
-    resets of the limits that are used up. Dates are read against the reply's own `Date`, since
-    clocks differ; where it has none, against *clock*. What cannot be read is not a hint.
+    In this order: `retry-after-ms`, `retry-after` (seconds or an HTTP date, RFC 9110, 10.2.3) and,
+    with *resets*, the resets of the limits that are used up. Dates are read against the reply's own
+    `Date`, since clocks differ; where it has none, against *clock*. What cannot be read is not a hint.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds:  # Azure sends 0 beside a Retry-After that means something.
         return _bounded(milliseconds / 1000)
     if (given := headers.get("retry-after")) is not None:
         seconds = _number(given)
-        return _bounded(seconds) if seconds is not None else _until(given, headers, clock)
-    resets = {
+        asked = seconds if seconds is not None else _until(given, headers, clock)
+        if asked is not None:
+            return _bounded(asked)
+    return _reset(headers, clock) if resets else None
+
+
+def _reset(headers: Mapping[str, str], clock: Callable[[], float] | None) -> float | None:
+    """Seconds until the limits that are used up are not; where none says so, until the first reset."""
+    waits = {
         name: wait
         for name, value in headers.items()
         if "ratelimit" in name and "reset" in name and (wait := duration(value, headers, clock)) is not None
     }
     used_up = [
-        wait for name, wait in resets.items() if _number(headers.get(name.replace("reset", "remaining"))) == 0
+        wait for name, wait in waits.items() if _number(headers.get(name.replace("reset", "remaining"))) == 0
     ]
     if used_up:
         return _bounded(max(used_up))
-    return _bounded(min(resets.values())) if resets else None
+    return _bounded(min(waits.values())) if waits else None
 
 
 def duration(
@@ -64,7 +72,7 @@ def duration(
 
 def _until(value: str, headers: Mapping[str, str], clock: Callable[[], float] | None) -> float | None:
     moment = _moment(value)
-    return None if moment is None else _bounded(max(moment - _now(headers, clock), 0.0))
+    return None if moment is None else max(moment - _now(headers, clock), 0.0)
 
 
 def _now(headers: Mapping[str, str], clock: Callable[[], float] | None) -> float:
@@ -91,9 +99,7 @@ def _number(value: str | None) -> float | None:
         number = float(value or "")
     except ValueError:
         return None
-    if number == float("inf"):
-        return _LONGEST
-    return number if isfinite(number) and number >= 0 else None
+    return number if number >= 0 else None  # which "nan" is not either
 
 
 def _bounded(seconds: float) -> float:

@@ -5,35 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from polyroute.errors import BadRequestError, ResponseDecodeError
 
-__all__ = ["MISSHAPEN", "dump", "load", "malformed", "misshapen", "tolerant"]
+__all__ = [
+    "JSON",
+    "MISSHAPEN",
+    "dump",
+    "load",
+    "malformed",
+    "misshapen",
+    "promised_object",
+    "promised_text",
+    "text_or_none",
+    "tolerant",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+JSON = dict[str, Any]
 
 _SNIPPET = 200
 
 
 def load(body: bytes | str) -> Any:
-    """The JSON value that *body* is.
+    """The JSON value that *body* is; one that is nested hundreds deep counts as none.
 
     Raises:
         ResponseDecodeError: It is none.
     """
     try:
-        return from_json(body)
+        return from_json(body, allow_inf_nan=False)
     except ValueError:
         pass
     # A byte order mark, or half of a surrogate pair: wrong, and yet what some hosts send.
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     try:
         value = json.loads(text.removeprefix("\ufeff"))
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        whole = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return from_json(whole, allow_inf_nan=False)
     except (ValueError, RecursionError):
         raise malformed("no JSON came", text.encode("utf-8", "replace")) from None
 
@@ -50,7 +63,7 @@ def dump(body: Mapping[str, Any]) -> bytes:
         pass
     try:  # Half of a surrogate pair in a text cannot be sent; a question mark can.
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         raise BadRequestError(f"the request cannot be written as JSON: {exc}", path="extra") from None
 
 
@@ -63,7 +76,7 @@ def malformed(what: str, body: bytes) -> ResponseDecodeError:
 
 
 # What a decoder trips over where a host sends something other than it promises.
-MISSHAPEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+MISSHAPEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def misshapen(exc: Exception) -> ResponseDecodeError:
@@ -82,3 +95,22 @@ def tolerant(decode: Callable[P, T]) -> Callable[P, T]:
             raise misshapen(exc) from None
 
     return decoded
+
+
+def promised_object(value: object) -> JSON:
+    """*value*, which the API promises to be an object."""
+    if not isinstance(value, dict):
+        raise ResponseDecodeError(f"an object was promised and a {type(value).__name__} came")
+    return cast("JSON", value)
+
+
+def promised_text(value: object) -> str:
+    """*value*, which the API promises to be a text or null."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"a text was promised and a {type(value).__name__} came")
+    return value or ""
+
+
+def text_or_none(value: object) -> str | None:
+    """*value* where it is a text that is not empty."""
+    return value if isinstance(value, str) and value else None

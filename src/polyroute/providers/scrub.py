@@ -1,9 +1,11 @@
-"""Keys taken out of what a host said, where it echoes them."""
+"""Keys taken out of what a host said, where it echoes them: whole, cut short, or masked but for their ends."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 from polyroute.errors import PolyrouteError
@@ -13,15 +15,18 @@ __all__ = ["scrubbed"]
 E = TypeVar("E", bound=PolyrouteError)
 
 _MASK = "***"
-# What looks like a key, and what a host has masked but for its ends.
+_SHORT = 8  # a key of fewer characters may be a part of ordinary words, so only a whole word is masked
+_TELLING = 3  # characters of a key that are too many to show
+# What looks like a key, whoever's it is, and what a host has masked with stars.
 _KEYLIKE = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|csk|tgp|fw|r8)[-_][\w*.-]{6,}|\bAIza[\w-]{20,}|[\w<>-]*\*{3,}[\w<>*-]*"
 )
+_ABRIDGED = re.compile(r"([\w-]*)(?:\.{2,}|…|•+|\*+)([\w-]*)")
 
 
 def scrubbed(error: E, secrets: Iterable[str]) -> E:
     """*error* itself, with every secret in its text and its body masked."""
-    secrets = [secret for secret in secrets if secret]
+    secrets = tuple(secret for secret in secrets if secret)
     error.args = tuple(_clean(each, secrets) for each in error.args)
     body = getattr(error, "body", None)
     if body is not None:
@@ -29,14 +34,43 @@ def scrubbed(error: E, secrets: Iterable[str]) -> E:
     return error
 
 
-def _clean(value: object, secrets: list[str]) -> object:
+def _clean(value: object, secrets: Sequence[str]) -> object:
     if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, _MASK)
-        return _KEYLIKE.sub(_MASK, value)
+        return _clean_text(value, secrets)
     if isinstance(value, dict):
         fields = cast("dict[str, object]", value)
-        return {key: _clean(each, secrets) for key, each in fields.items()}
+        return {_clean_text(name, secrets): _clean(each, secrets) for name, each in fields.items()}
     if isinstance(value, list):
         return [_clean(each, secrets) for each in cast("list[object]", value)]
     return value
+
+
+def _clean_text(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        # A body that is shown as it came has a key as JSON or repr writes it.
+        for written in {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]}:
+            if len(written) < _SHORT:
+                text = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", _MASK, text)
+            else:
+                text = text.replace(written, _MASK)
+        text = _without_its_beginning(text, secret)
+        text = _ABRIDGED.sub(partial(_unless_of, secret), text)
+    return _KEYLIKE.sub(_MASK, text)
+
+
+def _without_its_beginning(text: str, secret: str) -> str:
+    """*text* without the first part of *secret*, where it was cut in the middle of it."""
+    bare = text.rstrip("'\"")
+    for length in range(min(len(secret) - 1, len(bare)), _TELLING, -1):
+        if bare.endswith(secret[:length]):
+            return bare[:-length] + _MASK + text[len(bare) :]
+    return text
+
+
+def _unless_of(secret: str, abridged: re.Match[str]) -> str:
+    """What a host abridged, as it is; masked where it shows either end of *secret*."""
+    head, tail = abridged.groups()
+    shows = (len(head) >= _TELLING and secret.startswith(head)) or (
+        len(tail) >= _TELLING and secret.endswith(tail)
+    )
+    return _MASK if shows else abridged.group()

@@ -1,0 +1,1 @@
+"""`polyroute chat`: one question, one answer."""

@@ -1,0 +1,43 @@
+"""Short ways to the doubles that most tests use."""
+
+from __future__ import annotations
+
+from polyroute import (
+    AuthenticationError,
+    Deployment,
+    OverloadedError,
+    RateLimitError,
+    ServerError,
+)
+from polyroute.testing import FakeProvider
+
+
+def deployment(name: str, provider: FakeProvider | None = None, **options: object) -> Deployment:
+    """A deployment `fake/<name>` with the id `<name>`; without a provider it answers with its name."""
+    return Deployment(f"fake/{name}", id=name, provider=provider or FakeProvider([name]), **options)
+
+
+def down() -> FakeProvider:
+    """It fails in passing, each time."""
+    return FakeProvider(script=[ServerError("down", status=500)])
+
+
+def dead() -> FakeProvider:
+    """It refuses for good."""
+    return FakeProvider(script=[AuthenticationError("no", status=401)])
+
+
+def busy(retry_after: float | None = None) -> FakeProvider:
+    """It asks to be left alone."""
+    return FakeProvider(script=[RateLimitError("busy", status=429, retry_after=retry_after)])
+
+
+def overloaded() -> FakeProvider:
+    return FakeProvider(script=[OverloadedError("full", status=503)])
+
+
+def asked(reply_or_error: object) -> list[str]:
+    """The ids that were asked, in order, as a reply's trace or an error's attempts tell."""
+    trace = getattr(reply_or_error, "trace", None)
+    attempts = trace.attempts if trace is not None else reply_or_error.attempts
+    return [attempt.deployment for attempt in attempts]
