@@ -129,8 +129,11 @@ def _whole(least: int | None) -> Callable[[object], int]:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise _Fault(f"is a number, not {value!r}")
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise _Fault(f"is a number, not {value!r}")
+    except OverflowError:
+        raise _Fault("is a number that a float can hold") from None
     return value
 
 
@@ -150,11 +153,15 @@ def _word(value: object) -> str:
     return value
 
 
-def _stop(value: object) -> tuple[str, ...]:
+def _stop(value: object) -> tuple[str, ...] | None:
     stops = (value,) if isinstance(value, str) else value
-    if not isinstance(stops, Sequence) or not all(isinstance(stop, str) and stop for stop in stops):
+    if isinstance(stops, bytes) or not isinstance(stops, Sequence):
         raise _Fault(f"is a str or a sequence of them, not {value!r}")
-    return tuple(stops)
+    for place, stop in enumerate(stops):
+        if not isinstance(stop, str) or not stop:
+            where = "" if isinstance(value, str) else f"[{place}]"
+            raise _Fault(f"is a str that is not empty, not {stop!r}", where)
+    return tuple(stops) or None
 
 
 def _extra(value: object) -> dict[str, Any]:
@@ -176,13 +183,7 @@ def _tool(tool: object, where: str) -> Tool:
         function = tool.get("function")
         if tool.get("type", "function") != "function" or not isinstance(function, Mapping):
             raise _Fault('is {"type": "function", "function": {…}}; a host\'s own tools go in extra=', where)
-        name = function.get("name")
-        if not isinstance(name, str) or not name:
-            raise _Fault("is the tool's name", f"{where}.function.name")
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        if not isinstance(parameters, Mapping):
-            raise _Fault("is a JSON schema", f"{where}.function.parameters")
-        return Tool(name, function.get("description") or "", dict(parameters), strict=function.get("strict"))
+        return _tool_of_dict(function, f"{where}.function")
     if not callable(tool):
         raise _Fault(f"is a dict, a Tool or a function, not {kind_of(tool)}", where)
     try:
@@ -191,13 +192,32 @@ def _tool(tool: object, where: str) -> Tool:
         raise _Fault(f"has a signature that gives no JSON schema: {exc}", where) from None
 
 
+def _tool_of_dict(function: Mapping[str, Any], where: str) -> Tool:
+    name, description, strict = (function.get(key) for key in ("name", "description", "strict"))
+    if not isinstance(name, str) or not name:
+        raise _Fault("is the tool's name", f"{where}.name")
+    if description is not None and not isinstance(description, str):
+        raise _Fault(f"is a str, not {kind_of(description)}", f"{where}.description")
+    if strict is not None and not isinstance(strict, bool):
+        raise _Fault(f"is True or False, not {strict!r}", f"{where}.strict")
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    if not isinstance(parameters, Mapping):
+        raise _Fault("is a JSON schema", f"{where}.parameters")
+    return Tool(name, description or "", dict(parameters), strict=strict)
+
+
 def _tool_choice(value: object) -> ToolChoice:
     if isinstance(value, NamedTool):
         return value
     if value in ("auto", "none", "required"):
         return cast("ToolChoice", value)
+    if value == "any":  # Mistral's word for it
+        return "required"
     if isinstance(value, Mapping) and isinstance(function := value.get("function"), Mapping):
-        return NamedTool(_word(function.get("name")))
+        name = function.get("name")
+        if not isinstance(name, str) or not name:
+            raise _Fault("is the name of a tool", ".function.name")
+        return NamedTool(name)
     if isinstance(value, str) and value:
         return NamedTool(value)
     raise _Fault(f'is "auto", "none", "required" or the name of a tool, not {value!r}')
@@ -211,19 +231,27 @@ def _response_format(value: object) -> ResponseFormat:
     if not isinstance(value, Mapping):
         raise _Fault(f"is a pydantic class or a dict, not {kind_of(value)}")
     kind = value.get("type")
-    if kind in ("text", "json_object") and len(value) == 1:
+    if kind in ("text", "json_object"):
+        if len(value) > 1:
+            raise _Fault(f'has nothing beside its type {kind!r}; a schema goes in "json_schema"')
         return ResponseFormat(kind)
     if kind != "json_schema":
         return ResponseFormat("json_schema", schema=dict(value))
     inner = value.get("json_schema")
     if not isinstance(inner, Mapping) or not isinstance(inner.get("schema"), Mapping):
         raise _Fault("holds a schema", ".json_schema")
+    name, strict, description = (inner.get(key) for key in ("name", "strict", "description"))
+    for key, each in (("name", name), ("description", description)):
+        if each is not None and not isinstance(each, str):
+            raise _Fault(f"is a str, not {kind_of(each)}", f".json_schema.{key}")
+    if strict is not None and not isinstance(strict, bool):
+        raise _Fault(f"is True or False, not {strict!r}", ".json_schema.strict")
     return ResponseFormat(
         "json_schema",
-        name=inner.get("name") or "response",
+        name=name or "response",
         schema=dict(inner["schema"]),
-        strict=inner.get("strict"),
-        description=inner.get("description"),
+        strict=strict,
+        description=description,
     )
 
 

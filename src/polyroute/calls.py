@@ -176,7 +176,7 @@ class Calls:
         bugs: list[Exception] = []
 
         async def work(scope: anyio.CancelScope) -> None:
-            while waiting:
+            while waiting and not bugs:
                 place, messages = waiting.pop()
                 try:
                     replies[place] = await self.chat(messages, response_format=response_format, **arguments)

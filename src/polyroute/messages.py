@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast, get_args
 
@@ -27,6 +26,7 @@ __all__ = ["Messages", "kind_of", "read_input", "read_messages"]
 Messages: TypeAlias = str | Sequence["Message | Mapping[str, Any]"]
 
 _ROLES = frozenset(get_args(Role))
+_SPEAKERS = _ROLES - {"tool"}
 _PARTS = (Text, Image, Audio, File, Reasoning, ToolCall, ToolResult, Opaque)
 _MESSAGE_KEYS = frozenset(
     [
@@ -90,10 +90,11 @@ def _read_other(message: object, place: int) -> Message:
         raise _bad(path, f"is a Message or a dict, not {kind_of(message)}")
     _check_role(message.role, path)
     if isinstance(message.content, str):
+        if message.role == "tool":
+            raise _bad(f"{path}.content", "of a tool is a ToolResult; ToolCall.result(…) makes the message")
         return message
     for index, part in enumerate(message.content):
-        if not isinstance(part, _PARTS):
-            raise _bad(f"{path}.content[{index}]", f"is a part such as Text or Image, not {kind_of(part)}")
+        _check_part(part, message.role, f"{path}.content[{index}]")
     return message
 
 
@@ -101,7 +102,7 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
     role = message.get("role")
     content = message.get("content")
     # By far the most messages are these two keys and a str.
-    if len(message) == 2 and type(content) is str and role in _ROLES and role != "tool":
+    if len(message) == 2 and type(content) is str and type(role) is str and role in _SPEAKERS:
         return Message(cast("Role", role), content)
     path = f"messages[{place}]"
     role = _check_role(role, path)
@@ -109,6 +110,8 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
         if key not in _MESSAGE_KEYS and key not in _IGNORED_KEYS:
             hint = did_you_mean(str(key), _MESSAGE_KEYS)
             raise _bad(f"{path}.{key}", f"is not a key of a message{hint}")
+    if message.get("function_call"):
+        raise _bad(f"{path}.function_call", "is the old form of tool_calls, and is not read")
     name = message.get("name")
     if name is not None and not isinstance(name, str):
         raise _bad(f"{path}.name", f"is a str, not {kind_of(name)}")
@@ -117,7 +120,7 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
     if message.get("tool_call_id") is not None:
         raise _bad(f"{path}.tool_call_id", "belongs to a message with the role tool")
     parts = _read_thoughts(message, path)
-    parts += _read_content(content, f"{path}.content")
+    parts += _read_content(content, role, f"{path}.content")
     if (refusal := message.get("refusal")) is not None and not parts:
         parts.append(Text(_str(refusal, f"{path}.refusal")))
     parts += _read_tool_calls(message.get("tool_calls"), f"{path}.tool_calls", role)
@@ -134,21 +137,43 @@ def _check_role(role: object, path: str) -> Role:
     return cast("Role", role)
 
 
-def _read_content(content: object, path: str) -> list[Part]:
+def _check_part(part: object, role: Role, path: str) -> Part:
+    """*part*, if a message of that role may hold it and it holds something itself."""
+    match part:
+        case ToolCall() if role != "assistant":
+            raise _bad(path, "is a ToolCall, which belongs to a message with the role assistant")
+        case ToolResult() if role != "tool":
+            raise _bad(path, "is a ToolResult, which belongs to a message with the role tool")
+        case ToolResult():
+            return part
+        case part if role == "tool":
+            raise _bad(path, f"is a ToolResult in a message with the role tool, not {kind_of(part)}")
+        case Text(text) | Reasoning(text):
+            _str(text, f"{path}.text")
+        case Image(url=None, data=None) | File(url=None, data=None, id=None):
+            raise _bad(path, f"is {'an Image' if isinstance(part, Image) else 'a File'} with nothing in it")
+        case Image() | Audio() | File() | ToolCall() | Opaque():
+            pass
+        case _:
+            raise _bad(path, f"is a part such as Text or Image, not {kind_of(part)}")
+    return part
+
+
+def _read_content(content: object, role: Role, path: str) -> list[Part]:
     if content is None:
         return []
     if isinstance(content, str):
         return [Text(content)] if content else []
     if isinstance(content, bytes | Mapping) or not isinstance(content, Sequence):
         raise _bad(path, f"is a str or a list of parts, not {kind_of(content)}")
-    return [_read_part(part, f"{path}[{index}]") for index, part in enumerate(content)]
+    return [_read_part(part, role, f"{path}[{index}]") for index, part in enumerate(content)]
 
 
-def _read_part(part: object, path: str) -> Part:
+def _read_part(part: object, role: Role, path: str) -> Part:
     if isinstance(part, str):
         return Text(part)
     if isinstance(part, _PARTS):
-        return part
+        return _check_part(part, role, path)
     if not isinstance(part, Mapping):
         raise _bad(path, f"is a part with a type, not {kind_of(part)}")
     part = cast("Mapping[str, Any]", part)
@@ -192,6 +217,8 @@ def _read_file(part: Mapping[str, Any], path: str) -> Part:
     if not isinstance(file, Mapping):
         raise _bad(f"{path}.file", f"is a dict with file_data or file_id, not {kind_of(file)}")
     name, id, data = file.get("filename"), file.get("file_id"), file.get("file_data")
+    if name is not None:
+        name = _str(name, f"{path}.file.filename")
     if id is None and data is None:
         raise _bad(f"{path}.file", "has neither file_data nor file_id")
     if id is not None:
@@ -203,8 +230,20 @@ def _read_file(part: Mapping[str, Any], path: str) -> Part:
     )
 
 
+def _read_thinking(part: Mapping[str, Any], path: str) -> Part:
+    """Reasoning as Mistral writes it in a reply's content."""
+    pieces = part.get("thinking")
+    if isinstance(pieces, str):
+        return Reasoning(pieces)
+    if not isinstance(pieces, Sequence):
+        raise _bad(f"{path}.thinking", f"is a str or a list of texts, not {kind_of(pieces)}")
+    texts = [piece.get("text") if isinstance(piece, Mapping) else piece for piece in pieces]
+    return Reasoning("".join(_str(text, f"{path}.thinking[{at}].text") for at, text in enumerate(texts)))
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any], str], Part]] = {
     "text": _read_text,
+    "thinking": _read_thinking,
     "image_url": _read_image,
     "input_audio": _read_audio,
     "file": _read_file,
@@ -254,7 +293,8 @@ def _read_tool_result(message: Mapping[str, Any], path: str) -> ToolResult:
     id = message.get("tool_call_id")
     if not isinstance(id, str) or not id:
         raise _bad(f"{path}.tool_call_id", "is the id of the call that this answers")
-    parts = _read_content(message.get("content"), f"{path}.content")
+    # What a tool gave back is read as a user's words are: texts and images, here no more than these.
+    parts = _read_content(message.get("content"), "user", f"{path}.content")
     for index, part in enumerate(parts):
         if not isinstance(part, Text | Image):
             raise _bad(f"{path}.content[{index}]", "is a text or an image in what a tool gave back")
@@ -273,7 +313,7 @@ def _str(value: object, path: str) -> str:
 def _base64(value: object, path: str) -> bytes:
     try:
         return base64.b64decode(_str(value, path), validate=True)
-    except binascii.Error:
+    except ValueError:  # what is no base64, and what is not even ASCII
         raise _bad(path, "is base64") from None
 
 

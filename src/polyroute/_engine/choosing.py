@@ -37,10 +37,10 @@ def candidates_of(request: Request, leg: Leg, run: Run) -> Sequence[Deployment]:
 
 
 def untried(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
-    """Those who were not asked in this call."""
-    if not run.asked:
+    """Those who were not asked on this walk."""
+    if not run.tried:
         return candidates
-    return [each for each in candidates if each.id not in run.asked]
+    return [each for each in candidates if each.id not in run.tried]
 
 
 def rested(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
@@ -65,9 +65,10 @@ async def choose(
         raise ConfigurationError(
             f"{type(strategy).__name__}.choose gave {choice.deployment!r}, which is none of its candidates"
         )
-    if not run.asked:
+    if not run.tried:
         run.decide(leg, choice, candidates)
     id = choice.deployment.id or ""
+    run.tried.add(id)
     run.asked[id] = choice.deployment
     if request.kind == "embed":
         run.space = leg.seats[id].space  # Vectors of two spaces never stand in for each other.

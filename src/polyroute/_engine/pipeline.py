@@ -7,13 +7,13 @@ once, however many attempts that takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
-from polyroute._engine.attempt import answer_chat, answer_embed
+from polyroute._engine.attempt import OpenAttempt, answer_chat, answer_embed
 from polyroute._engine.committed import answer_stream
 from polyroute._engine.failover import failover
 from polyroute._engine.run import Run
@@ -23,6 +23,8 @@ from polyroute.types import ChatRequest, EmbedRequest
 
 __all__ = ["chat", "embed", "stream"]
 
+R = TypeVar("R", ChatRequest, EmbedRequest)
+Reply = TypeVar("Reply")
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
 Handler: TypeAlias = Callable[[Req], Coroutine[Any, Any, Rep]]
@@ -33,7 +35,7 @@ async def chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
     """A whole reply."""
     if not run.plan.suspends:
         return await failover(request, run, answer_chat)
-    handler: Handler[ChatRequest, ChatResponse[Any]] = partial(failover, run=run, answer=answer_chat)
+    handler: Handler[ChatRequest, ChatResponse[Any]] = partial(_walk, run=run, answer=answer_chat)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.chat, handler)
     return await _in_time(run, handler(request))
@@ -43,7 +45,7 @@ async def embed(request: EmbedRequest, run: Run) -> EmbedResponse:
     """Vectors."""
     if not run.plan.suspends:
         return await failover(request, run, answer_embed)
-    handler: Handler[EmbedRequest, EmbedResponse] = partial(failover, run=run, answer=answer_embed)
+    handler: Handler[EmbedRequest, EmbedResponse] = partial(_walk, run=run, answer=answer_embed)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.embed, handler)
     return await _in_time(run, handler(request))
@@ -66,7 +68,12 @@ async def _opened(request: ChatRequest, run: Run) -> Source:
 
 
 async def _unstarted(request: ChatRequest, *, run: Run) -> ChatStream[Any]:
-    return ChatStream(partial(failover, request, run, answer_stream))
+    return ChatStream(partial(_walk, request, run=run, answer=answer_stream))
+
+
+async def _walk(request: R, *, run: Run, answer: Callable[[OpenAttempt[R]], Awaitable[Reply]]) -> Reply:
+    """One way along the legs of many that middleware may ask for."""
+    return await failover(request, run.walk(), answer)
 
 
 def _around(layer: Layer[Req, Rep], call_next: Handler[Req, Rep]) -> Handler[Req, Rep]:

@@ -26,8 +26,9 @@ class Run:
 
     *began* is the moment at which the first attempt begins, where nothing waits before it.
     *deadline* is the moment by which the call must have ended, *streams* whether its reply is
-    streamed. *history* holds the attempts that are over, *asked* who was asked in them, and
-    *excluded* who was left out and why. *format* is the wire format that the call's `extra` speaks,
+    streamed. *history* holds the attempts that are over and *asked* who was asked in them, by id.
+    The rest is of one walk along the legs: *tried*, who was asked on it; *excluded*, who was left
+    out and why; its *decision*. *format* is the wire format that the call's `extra` speaks,
     *space* the vector space of the embeddings it was begun with.
     """
 
@@ -38,10 +39,23 @@ class Run:
     streams: bool = False
     history: list[Attempt] = field(default_factory=list[Attempt])
     asked: dict[str, Deployment] = field(default_factory=dict[str, Deployment])
+    tried: set[str] = field(default_factory=set[str])
     excluded: dict[str, Exclusion] = field(default_factory=dict[str, Exclusion])
     decision: Decision = _UNDECIDED
     format: str | None = None
     space: str | None = None
+
+    def walk(self) -> Run:
+        """The same call on a walk of its own: middleware may ask more than once, or twice at a time."""
+        return Run(
+            self.plan,
+            self.fleet,
+            self.began,
+            self.deadline,
+            self.streams,
+            history=self.history,
+            asked=self.asked,
+        )
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, not below 0; None where there is none."""

@@ -101,7 +101,9 @@ def demo(
     calls: Annotated[int, typer.Option(min=1, max=20_000, help="How many calls are made.")] = 300,
     prompts: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Prompts of your own, one a line.", show_default="bundled"),
+        typer.Option(
+            exists=True, dir_okay=False, help="Prompts of your own, one a line.", show_default="bundled"
+        ),
     ] = None,
     real: Annotated[
         bool, typer.Option("--real", help="Let providers whose keys are set answer a few calls. Costs money.")
@@ -109,7 +111,7 @@ def demo(
     plain: Annotated[
         bool, typer.Option("--plain", help="Print lines instead of a live board.", show_default="no terminal")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=1.0, max=18.0, help="Over how long calls come in.")] = 12.0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=18.0, help="Over how long calls come in.")] = 10.0,
 ) -> None:
     """See a fleet serve through an outage; needs no key and no network.
 
@@ -119,4 +121,6 @@ def demo(
     asked = bundled_prompts() if prompts is None else prompts_in(prompts)
     if not asked:
         raise typer.BadParameter(f"{prompts} holds no prompt", param_hint="--prompts")
-    raise typer.Exit(demo_status(Show(asked, calls=calls, seed=seed, seconds=seconds, real=real, plain=plain)))
+    raise typer.Exit(
+        demo_status(Show(asked, calls=calls, seed=seed, seconds=seconds, real=real, plain=plain))
+    )

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from polyroute.providers.hosts import HOSTS, Host
 
-__all__ = ["SMALL_MODELS", "keyed_models", "key_variables"]
+__all__ = ["SMALL_MODELS", "key_variables", "keyed_models"]
 
 SMALL_MODELS: Mapping[str, str] = MappingProxyType(
     {

@@ -65,7 +65,7 @@ class Said:
 
     @property
     def words(self) -> str:
-        return " ".join((*self.codes, self.message))
+        return " ".join((*self.codes, self.message[:_READ]))
 
 
 _TOO_LONG = (
@@ -139,7 +139,8 @@ _BY_TYPE = {
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "mistral-correlation-id")
 _HINTED = frozenset({408, 409, 425, 429})
 _SNIPPET = 200  # characters kept of what is no JSON
-_LONGEST = 2_000  # characters of a host's message in an error's text; its body holds all of it
+_READ = 20_000  # characters of a host's message in which patterns are looked for
+_LONGEST = 2_000  # of them that stand in an error's text; its body holds them all
 
 
 def error_of(
@@ -243,4 +244,3 @@ def _fault(each: object) -> str:
     fault = cast("JSON", each)
     where = ".".join(map(str, cast("list[object]", fault.get("loc") or ())))
     return f"{where}: {fault.get('msg')}" if where else str(fault.get("msg"))
-

@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import anyio
@@ -31,7 +31,10 @@ _MOST_ENDPOINTS = 1_024
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """What one deployment's requests have in common. *key* is asked for each attempt, if it is there."""
+    """What one deployment's requests have in common. *key* is asked for each attempt, if it is there.
+
+    It is handed about whole, so that no frame of a traceback holds a key in a variable of its own.
+    """
 
     base: str
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
@@ -93,63 +96,72 @@ class HTTPProvider:
 
     async def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
         body = self._format.encode(call, stream=True)
-        response, secrets = await self._send(call, self._format.path(call, stream=True), body)
+        response, endpoint = await self._send(call, self._format.path(call, stream=True), body)
         try:
-            await self._refused(response, secrets)
+            await self._unless_refused(response, endpoint)
             decoder = self._format.stream_decoder(call)
             async for data in response:
                 for chunk in decoder.feed(data):
                     yield chunk
                 if decoder.error is not None:
-                    raise scrubbed(decoder.error, secrets)
+                    break
                 if decoder.done:
                     await response.drain()
                     return
-            for chunk in decoder.finish():
-                yield chunk
+            else:
+                for chunk in decoder.finish():
+                    yield chunk
+            data = b""
             if decoder.error is not None:
-                raise scrubbed(decoder.error, secrets)
+                raise scrubbed(decoder.error, endpoint.secrets)
         finally:
             await response.aclose()
 
     async def _whole(self, call: Call | EmbedCall, path: str, body: bytes, decode: Callable[[bytes], T]) -> T:
-        response, secrets = await self._send(call, path, body)
+        response, endpoint = await self._send(call, path, body)
         call.deadline.head_came()
         try:
-            await self._refused(response, secrets)
+            await self._unless_refused(response, endpoint)
             data = await response.read()
         finally:
             await response.aclose()
         try:
             return decode(data)
         except PolyrouteError as error:
-            scrubbed(error, secrets)
-            raise
+            failure = scrubbed(error, endpoint.secrets)
+        data = b""
+        raise failure
 
-    async def _send(
-        self, call: Call | EmbedCall, path: str, body: bytes
-    ) -> tuple[HTTPResponse, tuple[str, ...]]:
-        """The response, of which the head has come, and the secrets that it may echo."""
+    async def _send(self, call: Call | EmbedCall, path: str, body: bytes) -> tuple[HTTPResponse, _Endpoint]:
+        """The response, of which the head has come, and whose secrets it may echo."""
         endpoint = self._endpoints.get(call.deployment) or self._endpoint(call.deployment)
-        headers, secrets = endpoint.headers, endpoint.secrets
         if endpoint.key is not None:
-            key = await _asked(endpoint.key, call)
-            headers, secrets = (*headers, self._authorization(key)), (*secrets, key)
+            endpoint = await self._with_key(endpoint, endpoint.key, call)
         request = HTTPRequest(
             method="POST",
             url=endpoint.base + path,
-            headers=headers,
+            headers=endpoint.headers,
             body=body,
             deadline=call.deadline,
             connect=call.timeout.connect,
         )
-        return await self._transport.send(request), secrets
+        return await self._transport.send(request), endpoint
 
-    async def _refused(self, response: HTTPResponse, secrets: Sequence[str]) -> None:
+    async def _with_key(
+        self, endpoint: _Endpoint, ask: Callable[[], Any], call: Call | EmbedCall
+    ) -> _Endpoint:
+        key = await _asked(ask, call)
+        headers = (*endpoint.headers, self._authorization(key))
+        return replace(endpoint, headers=headers, secrets=(*endpoint.secrets, key))
+
+    async def _unless_refused(self, response: HTTPResponse, endpoint: _Endpoint) -> None:
         """Raise what the host said, where it did not say 2xx."""
         if not 200 <= response.status < 300:
-            body = await response.read()
-            raise scrubbed(self._format.decode_error(response.status, response.headers, body), secrets)
+            raise await self._refusal(response, endpoint)
+
+    async def _refusal(self, response: HTTPResponse, endpoint: _Endpoint) -> PolyrouteError:
+        error = self._format.decode_error(response.status, response.headers, await response.read())
+        return scrubbed(error, endpoint.secrets)
 
     def _endpoint(self, deployment: Deployment) -> _Endpoint:
         """What the deployment's requests have in common, worked out once."""
@@ -215,4 +227,5 @@ def _environment(variable: str | None) -> str | None:
 def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
     for name, value in headers.items():
         if re.search("key|token|secret|auth|cookie", name, re.IGNORECASE):
-            yield value.removeprefix("Bearer ")
+            yield value
+            yield value.partition(" ")[2]  # without the scheme: `Bearer`, `Basic`

@@ -11,7 +11,9 @@ from polyroute.errors import PolyrouteError
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import dump
-from polyroute.providers.openai_chat_replies import ChatDecoder, decode_chat, decode_vectors
+from polyroute.providers.openai_chat_replies import decode_chat
+from polyroute.providers.openai_chat_streams import ChatDecoder
+from polyroute.providers.openai_embeddings import decode_vectors
 from polyroute.replies import ChatResponse, EmbedResponse
 from polyroute.types import (
     Audio,
@@ -46,7 +48,7 @@ class OpenAIChat:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._unsupported if getattr(request, name, None) is not None]
+        missing = [name for name in self._unsupported if _asks(name, getattr(request, name, None))]
         if isinstance(request, ChatRequest):
             if self._no_schema and request.response_format is not None:
                 missing += ["response_format"] * (request.response_format.kind == "json_schema")
@@ -80,7 +82,7 @@ class OpenAIChat:
                 host.seed_field: request.seed,
                 "tools": request.tools and [_tool(tool) for tool in request.tools],
                 "parallel_tool_calls": request.parallel_tool_calls,
-                "n": request.n,
+                "n": None if "n" in host.unsupported else request.n,
             },
         )
         if request.tool_choice is not None:
@@ -102,8 +104,11 @@ class OpenAIChat:
             body["stream_options"] = {"include_usage": True}
         if request.extra:
             body.update(request.extra)
+        # Whether it is streamed is the call's own business, whatever extra says.
         if stream:
             body["stream"] = True
+        else:
+            body.pop("stream", None)
         return dump(body)
 
     def encode_embed(self, call: EmbedCall, /) -> bytes:
@@ -128,6 +133,13 @@ class OpenAIChat:
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, /) -> PolyrouteError:
         return error_of(read_error(body, status), headers, self._host.errors)
+
+
+def _asks(name: str, value: object) -> bool:
+    """Whether an argument asks for anything: one choice, and no log probabilities, is what comes anyway."""
+    return (
+        value is not None and not (name == "n" and value == 1) and not (name == "logprobs" and value is False)
+    )
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
@@ -167,8 +179,13 @@ def _assistant(parts: Sequence[Part], host: Host) -> dict[str, Any]:
             for call in calls
         ]
     for part in parts:
-        if isinstance(part, Opaque) and isinstance(part.data, Mapping):
-            written.update(part.data)
+        if isinstance(part, Opaque):
+            for name, value in part.data.items():
+                known = written.get(name)
+                if isinstance(known, list) and isinstance(value, list):
+                    written[name] = [*known, *value]
+                else:
+                    written[name] = value
         elif isinstance(part, Reasoning) and host.reasoning_field is not None:
             field = host.reasoning_field
             written[field] = written.get(field, "") + part.text
@@ -184,7 +201,7 @@ def _tool_result(result: ToolResult) -> dict[str, Any]:
 
 def _unsayable(message: Message) -> bool:
     """Whether it holds what the format has no place for: pictures from a tool or from the model
-    itself, and files by their address."""
+    itself, files by their address, and what is opaque and no object."""
     for part in message.content:
         match part:
             case ToolResult(content=tuple(inner)):
@@ -193,6 +210,8 @@ def _unsayable(message: Message) -> bool:
             case Image() | Audio() | File() if message.role == "assistant":
                 return True
             case File(url=str()):
+                return True
+            case Opaque(data=data) if not isinstance(data, Mapping):
                 return True
             case _:
                 pass

@@ -17,16 +17,22 @@ E = TypeVar("E", bound=PolyrouteError)
 _MASK = "***"
 _SHORT = 8  # a key of fewer characters may be a part of ordinary words, so only a whole word is masked
 _TELLING = 3  # characters of a key that are too many to show
-# What looks like a key, whoever's it is, and what a host has masked with stars.
+# What looks like a key, whoever's it is, and what a host has masked with stars. The possessive
+# quantifiers and the looks behind keep both linear: a body may echo a picture, one word of a megabyte.
 _KEYLIKE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|csk|tgp|fw|r8)[-_][\w*.-]{6,}|\bAIza[\w-]{20,}|[\w<>-]*\*{3,}[\w<>*-]*"
+    r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|csk|tgp|fw|r8)[-_][\w*.-]{6,}|\bAIza[\w-]{20,}"
+    r"|(?<![\w<>-])[\w<>-]*+\*{3,}[\w<>*-]*+"
 )
-_ABRIDGED = re.compile(r"([\w-]*)(?:\.{2,}|…|•+|\*+)([\w-]*)")
+_ABRIDGED = re.compile(r"(?<![\w-])([\w-]*+)(?:\.{2,}|…|•+|\*+)([\w-]*+)")
 
 
 def scrubbed(error: E, secrets: Iterable[str]) -> E:
-    """*error* itself, with every secret in its text and its body masked."""
+    """*error* itself, with every secret in its text and its body masked.
+
+    Where it came from is forgotten: the frames of a decoder hold what the host said as it came.
+    """
     secrets = tuple(secret for secret in secrets if secret)
+    error.__context__ = error.__cause__ = error.__traceback__ = None
     error.args = tuple(_clean(each, secrets) for each in error.args)
     body = getattr(error, "body", None)
     if body is not None:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -178,7 +178,7 @@ def _summed_up(reply: ChatResponse[Any], length: float) -> str:
 
 
 @contextmanager
-def _logged(console: Console | None) -> Iterator[None]:
+def _logged(console: Console | None) -> Generator[None]:
     """Show what the library logs on *console*; where there is none, nowhere."""
     log = logging.getLogger("polyroute")
     handler = logging.NullHandler() if console is None else logging.StreamHandler(console.file)

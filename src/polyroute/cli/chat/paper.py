@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import IO, Protocol, Self
 
 from rich.console import Console, ConsoleOptions
 from rich.live import Live
@@ -38,7 +38,7 @@ class PlainPaper:
     """Text as it comes, each piece at once. *obeys*: the file is a terminal, which must not be
     told by an answer to do anything but show it."""
 
-    def __init__(self, file: TextIO, *, obeys: bool = False) -> None:
+    def __init__(self, file: IO[str], *, obeys: bool = False) -> None:
         self._file = file
         self._obeys = obeys
         self._last = ""

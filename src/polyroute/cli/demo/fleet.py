@@ -75,7 +75,7 @@ class Fleet:
     models: Sequence[Model] = FLEET
     incidents: Sequence[Incident] = INCIDENTS
     seed: int = 7
-    seconds: float = 12.0
+    seconds: float = 10.0
     began: float | None = field(default=None, init=False)
 
     @cached_property
@@ -148,13 +148,13 @@ class _Host:
 
 
 _STUMBLES = 0.015  # of all calls meet an error that means nothing
-_WORDS = (
+_SAID = (
     "the answer to this is simpler than it looks because most of what matters happens before anybody "
     "asks and what is left can be told in a few words that a careful reader will want to check"
-).split()
+)
 
 
 def _prose(chance: Random) -> str:
     """A text of no meaning, as long as answers are."""
     words = round(min(max(chance.lognormvariate(log(120), 0.55), 15), 450))
-    return " ".join(chance.choices(_WORDS, k=words))
+    return " ".join(chance.choices(_SAID.split(), k=words))

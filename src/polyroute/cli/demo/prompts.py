@@ -10,13 +10,13 @@ import typer
 
 __all__ = ["LONG", "bundled_prompts", "cycled", "prompts_in"]
 
-LONG = 160
-"""Characters from which on a prompt counts as a long one."""
+LONG = 80
+"""Characters from which on a prompt counts as a long one: more than a line of a terminal."""
 
 
 def bundled_prompts() -> list[str]:
     """The prompts that come with the package."""
-    return _lines(files(__package__).joinpath("prompts.txt").read_text("utf-8"))
+    return _lines(files("polyroute.cli.demo").joinpath("prompts.txt").read_text("utf-8"))
 
 
 def prompts_in(path: Path) -> list[str]:
@@ -28,7 +28,9 @@ def prompts_in(path: Path) -> list[str]:
     try:
         return _lines(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
-        raise typer.BadParameter(f"{path} cannot be read as UTF-8 text: {exc}", param_hint="--prompts") from None
+        raise typer.BadParameter(
+            f"{path} cannot be read as UTF-8 text: {exc}", param_hint="--prompts"
+        ) from None
 
 
 def cycled(prompts: Sequence[str], calls: int) -> list[str]:

@@ -1,0 +1,248 @@
+"""Streams in the shape of OpenAI's chat completions: from bytes to chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from polyroute.errors import PolyrouteError, ReadError, ResponseDecodeError
+from polyroute.providers.error_table import error_within
+from polyroute.providers.framing.sse import SSEDecoder
+from polyroute.providers.hosts import Host
+from polyroute.providers.json_bodies import (
+    JSON,
+    MISSHAPEN,
+    load,
+    malformed,
+    misshapen,
+    promised_object,
+    promised_text,
+    text_or_none,
+)
+from polyroute.providers.openai_chat_replies import (
+    arguments_of,
+    decode_chat,
+    finish_of,
+    logprobs_of,
+    usage_of,
+    words_of,
+)
+from polyroute.replies import ChatChunk, ToolCallDelta, amended
+from polyroute.types import Opaque, TokenLogprob
+
+__all__ = ["ChatDecoder"]
+
+_HEAD = 65_536  # bytes kept of what does not begin as a stream, to tell what it was
+_NOTHING: Mapping[str, Any] = {}
+_IN_PIECES = frozenset({"reasoning.text", "reasoning.summary"})  # kinds of reasoning that come bit by bit
+
+
+@dataclass(slots=True, eq=False)
+class _Begun:
+    """What was said so far of one choice. *calls* are its tool calls, each by its index and its id;
+    *details* the reasoning that only the host understands and that was not handed on yet."""
+
+    said: bool = False
+    finished: bool = False
+    calls: list[tuple[object, str]] = field(default_factory=list[tuple[object, str]])
+    named: bool = False
+    details: list[JSON] = field(default_factory=list[JSON])
+
+
+class ChatDecoder:
+    """From the bytes of one stream to chunks. See `StreamDecoder`."""
+
+    def __init__(self, host: Host, deployment: str | None = None) -> None:
+        self.done = False
+        self.error: PolyrouteError | None = None
+        self._host = host
+        self._events = SSEDecoder()
+        self._blank = ChatChunk(deployment=deployment)  # what each chunk of this stream has
+        self._choices: dict[int, _Begun] = {}
+        self._head = b""
+
+    def feed(self, data: bytes, /) -> list[ChatChunk]:
+        if not self._choices and len(self._head) < _HEAD:
+            self._head += data[:_HEAD]
+        return self._take(self._events.feed(data))
+
+    def finish(self) -> list[ChatChunk]:
+        broken = self.error is not None
+        chunks = self._take(self._events.finish())
+        if broken or self.done:
+            return chunks
+        finished = bool(self._choices) and all(choice.finished for choice in self._choices.values())
+        # What does not parse here was the beginning of an event, of which the rest never came.
+        if isinstance(self.error, ResponseDecodeError) or (self.error is None and not finished):
+            self.error = self._too_early()
+        elif self.error is None:
+            chunks.extend(self._left())
+        return chunks
+
+    def _take(self, events: Sequence[tuple[str, str]]) -> list[ChatChunk]:
+        chunks: list[ChatChunk] = []
+        for name, data in events:
+            if self.done or self.error is not None:
+                break
+            if data.strip() == "[DONE]":
+                self.done = True
+                chunks.extend(self._ended())
+            elif data and not data.isspace():
+                try:
+                    self._read(name, data, chunks)
+                except PolyrouteError as error:
+                    self.error = error
+                except MISSHAPEN as exc:
+                    self.error = misshapen(exc)
+        return chunks
+
+    def _read(self, name: str, data: str, chunks: list[ChatChunk]) -> None:
+        event = load(data)
+        if type(event) is not dict or name == "error" or "error" in event or "choices" not in event:
+            event = self._unless_error(name, event)
+        id, model = event.get("id"), event.get("model")
+        if id != self._blank.id or model != self._blank.model:
+            id, model = text_or_none(id) or self._blank.id, text_or_none(model) or self._blank.model
+            self._blank = amended(self._blank, id=id, model=model)
+        for choice in event.get("choices") or ():
+            self._choice(choice, chunks)
+        groq = event.get("x_groq") or _NOTHING
+        if groq.get("error"):
+            self._unless_error("", groq)
+        usage = usage_of(event.get("usage")) or usage_of(groq.get("usage"))
+        if usage is not None:
+            chunks.append(amended(self._blank, usage=usage))
+
+    def _unless_error(self, name: str, event: object) -> JSON:
+        """The event, if it is neither an error nor named one."""
+        if name == "error" and not (isinstance(event, dict) and event.get("error")):
+            event = {"error": event or name}
+        if (error := error_within(event, self._host.errors)) is not None:
+            raise error
+        return promised_object(event)
+
+    def _choice(self, choice: JSON, chunks: list[ChatChunk]) -> None:
+        index = int(choice.get("index") or 0)
+        begun = self._choices.get(index)
+        if begun is None:
+            begun = self._choices[index] = _Begun()
+        delta = choice.get("delta") or {}
+        reason = choice.get("finish_reason")
+        logprobs = logprobs_of(choice.get("logprobs"))
+        if len(delta) == 1 and type(words := delta.get("content")) is str and logprobs is None and not reason:
+            # By far the most chunks are this and no more.
+            if words:
+                if begun.details:
+                    chunks.append(self._thoughts(begun, index))
+                begun.said = True
+                chunks.append(amended(self._blank, text=words, index=index))
+            return
+        if choice.get("error"):
+            self._unless_error("", choice)
+        self._words(begun, delta, index, logprobs, chunks)
+        for call in delta.get("tool_calls") or ():
+            self._tool_call(begun, call, index, chunks)
+        if reason:
+            begun.finished = True
+            if begun.details:
+                chunks.append(self._thoughts(begun, index))
+            finish = finish_of(reason, calls=begun.named)
+            chunks.append(amended(self._blank, finish_reason=finish, index=index))
+
+    def _words(
+        self,
+        begun: _Begun,
+        delta: JSON,
+        index: int,
+        logprobs: tuple[TokenLogprob, ...] | None,
+        chunks: list[ChatChunk],
+    ) -> None:
+        """Reasoning, what is opaque, and text with refusals, in the order in which a whole reply has them."""
+        text, thought, _ = words_of(delta, self._host)
+        refusal = promised_text(delta.get("refusal"))
+        if thought:
+            chunks.append(amended(self._blank, reasoning=thought, index=index))
+        for detail in delta.get("reasoning_details") or ():
+            _add(begun.details, detail)
+        if begun.details and (text or refusal):
+            chunks.append(self._thoughts(begun, index))
+        if text or refusal or logprobs:
+            said = {"text": text, "refusal": refusal or None, "logprobs": logprobs}
+            chunks.append(amended(self._blank, **said, index=index))
+        begun.said = begun.said or bool(text or thought or refusal)
+
+    def _thoughts(self, begun: _Begun, index: int) -> ChatChunk:
+        """What was gathered of the reasoning that only the host understands."""
+        details, begun.details = begun.details, []
+        opaque = Opaque(self._host.prefix, {"reasoning_details": details})
+        return amended(self._blank, opaque=opaque, index=index)
+
+    def _tool_call(self, begun: _Begun, call: JSON, choice: int, chunks: list[ChatChunk]) -> None:
+        function = call.get("function") or {}
+        id, name = promised_text(call.get("id")), promised_text(function.get("name"))
+        arguments = arguments_of(function)
+        if id or name or arguments:
+            if begun.details:
+                chunks.append(self._thoughts(begun, choice))
+            place = _place(begun.calls, call.get("index"), id, name)
+            begun.said = begun.named = begun.named or bool(name)
+            delta = ToolCallDelta(place, id or None, name or None, arguments)
+            chunks.append(amended(self._blank, tool_call_delta=delta, index=choice))
+
+    def _ended(self) -> list[ChatChunk]:
+        """What the terminal event leaves to say: a finish reason where the host gave none."""
+        if not any(choice.said or choice.finished for choice in self._choices.values()):
+            self.error = malformed("the stream has nothing in it", self._head)
+            return []
+        return self._left()
+
+    def _left(self) -> list[ChatChunk]:
+        chunks: list[ChatChunk] = []
+        for index, begun in sorted(self._choices.items()):
+            if begun.details:
+                chunks.append(self._thoughts(begun, index))
+            if not begun.finished:
+                finish = finish_of(None, calls=begun.named)
+                chunks.append(amended(self._blank, finish_reason=finish, index=index))
+        return chunks
+
+    def _too_early(self) -> PolyrouteError:
+        """The error of a stream whose bytes ended before it did."""
+        head = self._head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if self._choices or not head or head.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
+            return ReadError("the stream ended before its end")
+        try:  # A plain body came instead of a stream: an error, a whole reply, or a page.
+            decode_chat(self._head, self._host)
+        except PolyrouteError as error:
+            return error
+        return malformed("a whole reply came instead of a stream", self._head)
+
+
+def _place(calls: list[tuple[object, str]], index: object, id: str, name: str) -> int:
+    """Which call a piece belongs to: by its index, unless the id is another's; without an index
+    by its id; without either it goes on with the last one, or begins one where it has a name."""
+    for place, (known_index, known_id) in reversed(list(enumerate(calls))):
+        if index is not None:
+            same = index == known_index and (not id or not known_id or id == known_id)
+        else:
+            same = id == known_id if id else not name
+        if same:
+            return place
+    calls.append((index, id))
+    return len(calls) - 1
+
+
+def _add(details: list[JSON], detail: JSON) -> None:
+    """Put a piece of a host's own reasoning to those before it, where it goes on with the last one."""
+    last = details[-1] if details else {}
+    if detail.get("type") not in _IN_PIECES or any(
+        last.get(key) != detail.get(key) for key in ("type", "index")
+    ):
+        details.append(dict(detail))
+        return
+    for name, value in detail.items():
+        if name in ("text", "summary") and isinstance(last.get(name), str) and isinstance(value, str):
+            last[name] += value
+        elif value is not None:
+            last[name] = value
