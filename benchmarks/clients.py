@@ -197,9 +197,10 @@ class RouterAlone(Polyroute):
     """The router over two `FakeProvider`s: its own work and nothing else, no bytes and no network."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
+        from server import TEXT
+
         from polyroute import Deployment, Router
         from polyroute.testing import FakeProvider
-        from server import TEXT
 
         self._fakes = [FakeProvider([TEXT]), FakeProvider([TEXT])]
         self._router = Router([

@@ -40,6 +40,6 @@ def _import(python: str, statement: str) -> float:
         check=True,
         capture_output=True,
         text=True,
-        preexec_fn=lambda: pin("client"),  # noqa: PLW1509 - there are no threads here
+        preexec_fn=lambda: pin("client"),
     )
     return float(done.stdout)

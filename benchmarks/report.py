@@ -72,7 +72,7 @@ def table(rows: Sequence[Row]) -> str:
     clients = [name for name in CLIENT_TITLES if any(name in row.cells for row in rows)]
     titles = [CLIENT_TITLES[name] for name in clients]
     ratios = [["what", "bar", *titles]]
-    ratios += [[row.title, _bar(row), *(row.cells.get(name, "–") for name in clients)] for row in rows]
+    ratios += [[row.title, _bar(row), *(row.cells.get(name, "-") for name in clients)] for row in rows]
     costs = [["µs of CPU", *titles]]
     costs += [[row.title, *(_cost(row.costs.get(name)) for name in clients)] for row in rows if row.costs]
     return "\n\n".join(_markdown(each) for each in (ratios, costs) if len(each) > 1)
@@ -108,7 +108,7 @@ def _bar(row: Row) -> str:
 
 
 def _cost(cost: Spread | None) -> str:
-    return "–" if cost is None else f"{cost.median:,.0f}"
+    return "-" if cost is None else f"{cost.median:,.0f}"
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:

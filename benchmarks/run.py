@@ -153,7 +153,7 @@ def _row(
 def _shown(spread: Spread, unit: str = "") -> str:
     digits = 1 if unit else 2 if spread.median >= 0.1 else 3
     low, middle, high = (f"{each:.{digits}f}" for each in (spread.low, spread.median, spread.high))
-    return f"{middle}{unit and ' ' + unit} ({low}–{high})"
+    return f"{middle}{unit and ' ' + unit} ({low} to {high})"
 
 
 def main() -> None:

@@ -77,7 +77,9 @@ async def httpx_storm(server: str, seed: int) -> Outcome:
     body = {"model": MODEL, "messages": MESSAGES}
 
     async with httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(60, pool=_WAIT)) as client:
-        outcome = await _stormed(lambda path: client.post(f"{server}{path}/chat/completions", json=body), seed)
+        outcome = await _stormed(
+            lambda path: client.post(f"{server}{path}/chat/completions", json=body), seed
+        )
     await asyncio.sleep(_SETTLING)
     outcome.connections_at_the_end = await open_connections(server)
     return outcome
@@ -89,7 +91,9 @@ async def _stormed(call: Call, seed: int) -> Outcome:
     cancelled = 0
     while cancelled < CANCELLED:  # One that had its reply before its moment came does not count.
         calls = [call(path) for path in _PATHS * (_AT_ONCE // 2)]
-        cancelled += sum(await asyncio.gather(*(_cancelled(each, chance.uniform(0, _LATEST)) for each in calls)))
+        cancelled += sum(
+            await asyncio.gather(*(_cancelled(each, chance.uniform(0, _LATEST)) for each in calls))
+        )
     replies = await asyncio.gather(*(call(_QUICK) for _ in range(AFTER)), return_exceptions=True)
     errors = Counter(type(reply).__name__ for reply in replies if isinstance(reply, BaseException))
     await asyncio.sleep(_SETTLING)

@@ -25,8 +25,17 @@ def test_every_public_name_is_listed_once_and_found():
 def test_checkers_see_the_same_names():
     source = inspect.getsource(polyroute)
     block = source.split("if TYPE_CHECKING:")[1].split("__all__")[0]
-    seen = {word.strip() for part in block.split("import (")[1:] for word in part.split(")")[0].split(",") if word.strip()}
-    seen |= {line.rsplit(" import ")[1].strip() for line in block.splitlines() if " import " in line and "(" not in line}
+    seen = {
+        word.strip()
+        for part in block.split("import (")[1:]
+        for word in part.split(")")[0].split(",")
+        if word.strip()
+    }
+    seen |= {
+        line.rsplit(" import ")[1].strip()
+        for line in block.splitlines()
+        if " import " in line and "(" not in line
+    }
     assert seen == set(polyroute.__all__)
 
 
@@ -37,7 +46,9 @@ def test_every_error_and_every_protocol_is_public():
     assert set(protocols.__all__) - {"Verdict"} <= set(polyroute.__all__)
 
 
-@pytest.mark.parametrize("name", [name for name in polyroute.__all__ if name[0].isupper() and name != "HOSTS"])
+@pytest.mark.parametrize(
+    "name", [name for name in polyroute.__all__ if name[0].isupper() and name != "HOSTS"]
+)
 def test_every_public_name_has_a_docstring(name):
     assert inspect.getdoc(getattr(polyroute, name))
 
@@ -59,7 +70,17 @@ def test_the_package_itself_loads_next_to_nothing():
 
 def test_the_router_loads_no_heavy_part_before_it_is_needed():
     loaded = loaded_by("from polyroute import Router")
-    heavy = {"httpx", "httpcore", "h11", "pydantic", "pydantic_core", "tiktoken", "opentelemetry", "rich", "typer"}
+    heavy = {
+        "httpx",
+        "httpcore",
+        "h11",
+        "pydantic",
+        "pydantic_core",
+        "tiktoken",
+        "opentelemetry",
+        "rich",
+        "typer",
+    }
     assert not loaded & heavy
     made = loaded_by(
         "from polyroute import Router, Deployment; from polyroute.testing import FakeProvider;"

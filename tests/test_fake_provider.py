@@ -45,7 +45,9 @@ async def test_replies_cycle():
 
 
 async def test_of_a_script_the_last_step_repeats():
-    fake = FakeProvider(script=["x", ServerError("boom"), ("half", ReadError("cut")), lambda call: call.model])
+    fake = FakeProvider(
+        script=["x", ServerError("boom"), ("half", ReadError("cut")), lambda call: call.model]
+    )
     assert await outcomes(fake, 6) == ["x", "boom", "cut", "a", "a", "a"]
 
 
@@ -164,7 +166,9 @@ async def test_it_remembers_what_it_was_asked():
     assert repr(fake) == "FakeProvider(3 calls)"
 
 
-@pytest.mark.parametrize("options", [{"replies": "hello"}, {"script": "hello"}, {"replies": []}, {"script": []}])
+@pytest.mark.parametrize(
+    "options", [{"replies": "hello"}, {"script": "hello"}, {"replies": []}, {"script": []}]
+)
 def test_refuses_what_would_mean_something_else(options):
     with pytest.raises(ConfigurationError):
         FakeProvider(**options)

@@ -46,15 +46,21 @@ async def test_nothing_is_said_while_all_is_well(caplog):
 
 
 async def test_no_log_holds_a_prompt_a_reply_or_a_key(caplog):
-    fake = FakeProvider(script=[ServerError("the prompt and sk-123456789"), ("a reply", ServerError("sk-123456789"))])
-    deployments = [Deployment("fake/a", provider=fake, api_key="sk-123456789", headers={"x-key": "sk-123456789"})]
+    fake = FakeProvider(
+        script=[ServerError("the prompt and sk-123456789"), ("a reply", ServerError("sk-123456789"))]
+    )
+    deployments = [
+        Deployment("fake/a", provider=fake, api_key="sk-123456789", headers={"x-key": "sk-123456789"})
+    ]
     with caplog.at_level(logging.DEBUG):
         async with Router(deployments) as router:
             for _ in range(2):
                 with pytest.raises(AllAttemptsFailedError):
                     await router.chat("the prompt", retry=None, user="ann", metadata={"a": "private"})
 
-    text = "".join(record.getMessage() + str(record.args) for record in caplog.records if record.name == "polyroute")
+    text = "".join(
+        record.getMessage() + str(record.args) for record in caplog.records if record.name == "polyroute"
+    )
     assert text
     for secret in ("the prompt", "sk-123", "a reply", "ann", "private"):
         assert secret not in text

@@ -63,7 +63,8 @@ class TestTheMessageOfAReply:
         assert reply.message.content == parts
 
     @pytest.mark.parametrize(
-        "changes", [{"text": "other"}, {"reasoning": None}, {"tool_calls": []}, {"text": "", "tool_calls": []}]
+        "changes",
+        [{"text": "other"}, {"reasoning": None}, {"tool_calls": []}, {"text": "", "tool_calls": []}],
     )
     def test_is_in_step_after_replace(self, changes):
         parts = (Reasoning("hm"), Opaque("maker", {"s": 1}), Text("words"), self.call)
@@ -94,7 +95,8 @@ class TestAToolCall:
         assert (call.arguments, call.raw_arguments) == (None, text)
 
     @pytest.mark.parametrize(
-        ("value", "text"), [("plain", "plain"), ({"a": 1}, '{"a":1}'), ([1, None], "[1,null]"), (None, "null")]
+        ("value", "text"),
+        [("plain", "plain"), ({"a": 1}, '{"a":1}'), ([1, None], "[1,null]"), (None, "null")],
     )
     def test_is_answered_by_its_result(self, value, text):
         message = ToolCall("1", "f", {}).result(value)
@@ -129,7 +131,9 @@ def test_data_is_not_shown():
 def test_usage_adds_up_and_what_nobody_told_stays_untold(data):
     count = st.integers(0, 1_000)
     usages = data.draw(
-        st.lists(st.builds(Usage, count, count, *[st.none() | count] * 3, st.booleans()), min_size=1, max_size=4)
+        st.lists(
+            st.builds(Usage, count, count, *[st.none() | count] * 3, st.booleans()), min_size=1, max_size=4
+        )
     )
     total = usages[0]
     for usage in usages[1:]:
@@ -173,13 +177,16 @@ def test_amended_is_replace():
 
 def test_a_decision_and_a_trace_read_well():
     decision = Decision(
-        (Ranked("a", "the first in order", route="fast"), Ranked("b", score=0.25)), (Exclusion("c", "no key", "setup"),)
+        (Ranked("a", "the first in order", route="fast"), Ranked("b", score=0.25)),
+        (Exclusion("c", "no key", "setup"),),
     )
     assert str(decision) == "1. a (route fast): the first in order\n2. b [0.25]\n-  c: no key"
     assert decision.deployment == "a"
     assert str(Decision()) == "nobody could serve this call"
     assert Decision().deployment is None
-    trace = Trace((Attempt("a", 1.0, 1.5, ServerError("x", status=503)), Attempt("b", 1.5, 3.0, kind="fallback")))
+    trace = Trace(
+        (Attempt("a", 1.0, 1.5, ServerError("x", status=503)), Attempt("b", 1.5, 3.0, kind="fallback"))
+    )
     assert str(trace) == "first a: ServerError 503 after 0.50 s\nfallback b: answered after 1.50 s"
 
 

@@ -91,13 +91,14 @@ def test_the_ceiling_doubles_up_to_the_cap():
 
 def test_jitter_is_full_and_seeded():
     waits = [
-        ExponentialBackoff(rng=Random(seed)).decide([failed()], remaining=None, others=0).delay for seed in range(200)
+        ExponentialBackoff(rng=Random(seed)).decide([failed()], remaining=None, others=0).delay
+        for seed in range(200)
     ]
     assert min(waits) < 0.05
     assert max(waits) > 0.45
-    assert ExponentialBackoff(rng=Random(5)).decide([failed()], remaining=None, others=0) == ExponentialBackoff(
-        rng=Random(5)
-    ).decide([failed()], remaining=None, others=0)
+    assert ExponentialBackoff(rng=Random(5)).decide(
+        [failed()], remaining=None, others=0
+    ) == ExponentialBackoff(rng=Random(5)).decide([failed()], remaining=None, others=0)
 
 
 @given(
@@ -131,7 +132,9 @@ def test_never_more_than_it_may_and_never_past_the_deadline(errors, remaining, o
         assert isinstance(verdict, Fallback | GiveUp)
 
 
-@pytest.mark.parametrize("options", [{"max_retries": -1}, {"max_retries": 1.5}, {"base": -1}, {"cap": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"max_retries": -1}, {"max_retries": 1.5}, {"base": -1}, {"cap": float("nan")}]
+)
 def test_refuses_what_makes_no_sense(options):
     with pytest.raises(ConfigurationError):
         ExponentialBackoff(**options)

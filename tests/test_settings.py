@@ -15,7 +15,9 @@ from polyroute.settings import Secret
 from polyroute.testing import FakeProvider
 
 FIELDS = ("total", "attempt", "connect", "first_token", "between_tokens")
-timeouts = st.dictionaries(st.sampled_from(FIELDS), st.none() | st.floats(0, 1e6)).map(lambda said: (said, Timeout(**said)))
+timeouts = st.dictionaries(st.sampled_from(FIELDS), st.none() | st.floats(0, 1e6)).map(
+    lambda said: (said, Timeout(**said))
+)
 
 
 def test_the_defaults_of_a_timeout():
@@ -58,10 +60,14 @@ class TestAPrice:
     def test_prices_each_token_of_the_prompt_once(self):
         price = Price(input=10, output=20, cached_input=1, cache_write=12)
         usage = Usage(1_000, 100, cached_input_tokens=600, cache_write_tokens=100)
-        assert dollars(nanodollars(price, usage)) == Decimal("0.003") + Decimal("0.0006") + Decimal("0.0012") + Decimal("0.002")
+        assert dollars(nanodollars(price, usage)) == Decimal("0.003") + Decimal("0.0006") + Decimal(
+            "0.0012"
+        ) + Decimal("0.002")
 
     def test_counts_the_cached_part_as_input_where_it_has_no_price_of_its_own(self):
-        assert nanodollars(Price(10, 0), Usage(100, cached_input_tokens=60)) == nanodollars(Price(10, 0), Usage(100))
+        assert nanodollars(Price(10, 0), Usage(100, cached_input_tokens=60)) == nanodollars(
+            Price(10, 0), Usage(100)
+        )
 
     def test_a_fraction_of_a_nanodollar_is_rounded_up(self):
         assert nanodollars(Price("0.0375", 0), Usage(1)) == 38
@@ -89,7 +95,10 @@ class TestADeployment:
 
         for key in ("sk-1234567", SecretStr("sk-1234567"), lambda: "sk-1234567"):
             deployment = Deployment(
-                "openai/m", api_key=key, headers={"x-api-key": "sk-1234567"}, params={"extra": {"k": "sk-1234567"}}
+                "openai/m",
+                api_key=key,
+                headers={"x-api-key": "sk-1234567"},
+                params={"extra": {"k": "sk-1234567"}},
             )
             assert "1234567" not in repr(deployment)
             assert "1234567" not in repr(Router([deployment]))
@@ -141,8 +150,17 @@ class TestADeployment:
         assert Deployment("compatible/m", base_url=address).base_url == address
 
     def test_takes_none_for_what_is_left_out(self):
-        Deployment("a/b", id=None, tags=None, may_drop=None, params=None, headers=None, timeout=None, breaker=None)
-        Router([Deployment("a/b", provider=FakeProvider())], routes=None, fallbacks=None, tags=None, middleware=None, params=None)
+        Deployment(
+            "a/b", id=None, tags=None, may_drop=None, params=None, headers=None, timeout=None, breaker=None
+        )
+        Router(
+            [Deployment("a/b", provider=FakeProvider())],
+            routes=None,
+            fallbacks=None,
+            tags=None,
+            middleware=None,
+            params=None,
+        )
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ async def test_weighted_draws_by_weight():
 
 async def test_weighted_is_the_same_again_with_the_same_chance():
     async def served(seed):
-        async with Router([deployment("a"), deployment("b")], strategy=Weighted(), rng=Random(seed)) as router:
+        async with Router(
+            [deployment("a"), deployment("b")], strategy=Weighted(), rng=Random(seed)
+        ) as router:
             return [(await router.chat("hi")).deployment for _ in range(30)]
 
     assert await served(1) == await served(1) != await served(2)
@@ -109,7 +111,14 @@ class TestAnApplicationsOwn:
         class Looks(Strategy):
             async def choose(self, request, candidates, history, fleet):
                 vitals = fleet[candidates[0]]
-                seen.append(([c.id for c in candidates], [a.deployment for a in history], vitals.in_flight, fleet.now > 0))
+                seen.append(
+                    (
+                        [c.id for c in candidates],
+                        [a.deployment for a in history],
+                        vitals.in_flight,
+                        fleet.now > 0,
+                    )
+                )
                 return Choice(candidates[-1], "the last", {"a": 0.5})
 
         async with Router([deployment("a"), deployment("b", dead())], strategy=Looks()) as router:
@@ -177,7 +186,9 @@ async def test_the_fleet_tells_what_is_in_flight_and_how_it_fares():
             return candidates[0]
 
     vitals = []
-    async with Router([deployment("a", FakeProvider(script=["x", "x"])), deployment("b")], strategy=Looks()) as router:
+    async with Router(
+        [deployment("a", FakeProvider(script=["x", "x"])), deployment("b")], strategy=Looks()
+    ) as router:
         await router.chat("hi")
         await router.chat("hi")
 

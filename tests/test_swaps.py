@@ -101,7 +101,9 @@ class Pipe:
 async def test_a_transport():
     body = json.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}).encode()
     pipe = Pipe(body)
-    async with Router([Deployment("openai/m", api_key="k", base_url="https://h.example/v1")], transport=pipe) as router:
+    async with Router(
+        [Deployment("openai/m", api_key="k", base_url="https://h.example/v1")], transport=pipe
+    ) as router:
         assert (await router.chat("hi")).text == "hi"
 
     (request,) = pipe.requests

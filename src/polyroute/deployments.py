@@ -179,12 +179,12 @@ class Deadline:
         first_token: float = inf,
         between_tokens: float | None = None,
     ) -> None:
-        self.end = end
+        self.end: float = end
         self._whole = min(end, attempt)
         self._between_tokens = inf if between_tokens is None else between_tokens
         self._moves = False
-        self.at = min(self._whole, first_token)
-        self.phase = "first_token" if first_token < self._whole else "attempt"
+        self.at: float = min(self._whole, first_token)
+        self.phase: str = "first_token" if first_token < self._whole else "attempt"
 
     def by(self, now: float) -> float:
         """When a wait that begins *now* must end.

@@ -18,9 +18,10 @@ from polyroute.replies import Attempt
 from polyroute.tokens import estimate_prompt
 from polyroute.types import ChatRequest, Request, Usage
 
-__all__ = ["Fleet", "State"]
+__all__ = ["Fleet", "State", "learn"]
 
 _REPLY = 256  # tokens that a reply is taken to have while nothing is known of a deployment's
+_WEIGHT = 0.1  # of the newest reply's length in the mean
 _MOST = 4_096  # states; callers may name what they like of a pattern
 
 
@@ -30,25 +31,6 @@ class State(Vitals):
 
     sampled: float = 0.0
     reply_tokens: float | None = None
-
-    def learn(self, attempt: Attempt) -> None:
-        """Take in a finished attempt."""
-        failed = isinstance(attempt.error, AttemptError)
-        if attempt.error is not None and not failed:
-            return  # The caller's own mistake says nothing of the deployment.
-        sample = attempt.latency
-        if isinstance(attempt.error, AttemptError):
-            sample = failure_sample(sample, attempt.error)
-        elapsed = max(attempt.ended - self.sampled, 0.0)
-        self.latency = peak_ewma(self.latency, sample, elapsed)
-        if attempt.ttft is not None:
-            self.ttft = peak_ewma(self.ttft, attempt.ttft, elapsed)
-        self.error_rate = share(self.error_rate, failed)
-        self.sampled = attempt.ended
-        if attempt.usage is not None and not failed:
-            seen = attempt.usage.output_tokens
-            known = self.reply_tokens
-            self.reply_tokens = seen if known is None else known + 0.1 * (seen - known)
 
 
 class Fleet:
@@ -106,3 +88,20 @@ class Fleet:
             reply *= request.n or 1
         usage = Usage(estimate_prompt(request), round(reply))
         return dollars(nanodollars(deployment.price, usage))
+
+
+def learn(state: State, attempt: Attempt) -> None:
+    """Take a finished attempt into its deployment's state."""
+    error = attempt.error
+    if error is not None and not isinstance(error, AttemptError):
+        return  # The caller's own mistake says nothing of the deployment.
+    sample = attempt.latency if error is None else failure_sample(attempt.latency, error)
+    elapsed = max(attempt.ended - state.sampled, 0.0)
+    state.latency = peak_ewma(state.latency, sample, elapsed)
+    if attempt.ttft is not None:
+        state.ttft = peak_ewma(state.ttft, attempt.ttft, elapsed)
+    state.error_rate = share(state.error_rate, error is not None)
+    state.sampled = attempt.ended
+    if attempt.usage is not None and error is None:
+        seen, known = attempt.usage.output_tokens, state.reply_tokens
+        state.reply_tokens = seen if known is None else known + _WEIGHT * (seen - known)

@@ -42,7 +42,12 @@ _MESSAGE_KEYS = frozenset(
     ]
 )
 # What OpenAI's own SDK dumps of a reply; nothing of it can be sent back, so it is only let pass.
-_IGNORED_KEYS = frozenset(("annotations", "audio", "function_call"))
+_IGNORED_KEYS = frozenset(("annotations", "audio", "function_call", "prefix"))
+# Of these, what says something is refused rather than dropped.
+_UNREAD = {
+    "function_call": "is the old form of tool_calls, and is not read",
+    "prefix": "is one host's way to have a text continued, and is not read",
+}
 
 
 def read_messages(messages: Messages) -> tuple[Message, ...]:
@@ -110,8 +115,9 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
         if key not in _MESSAGE_KEYS and key not in _IGNORED_KEYS:
             hint = did_you_mean(str(key), _MESSAGE_KEYS)
             raise _bad(f"{path}.{key}", f"is not a key of a message{hint}")
-    if message.get("function_call"):
-        raise _bad(f"{path}.function_call", "is the old form of tool_calls, and is not read")
+    for key, why in _UNREAD.items():
+        if message.get(key):
+            raise _bad(f"{path}.{key}", why)
     name = message.get("name")
     if name is not None and not isinstance(name, str):
         raise _bad(f"{path}.name", f"is a str, not {kind_of(name)}")

@@ -32,7 +32,9 @@ from tests.doubles import asked, deployment, down
 async def received(router_options=None, *, deployment_options=None, **arguments):
     """What a provider gets of a call with these arguments."""
     provider = FakeProvider()
-    async with Router([deployment("a", provider, **(deployment_options or {}))], **(router_options or {})) as router:
+    async with Router(
+        [deployment("a", provider, **(deployment_options or {}))], **(router_options or {})
+    ) as router:
         await router.chat("hi", **arguments)
     return provider.calls[0]
 
@@ -112,7 +114,11 @@ class TestAChat:
     async def test_what_is_malformed_is_refused_at_the_door_with_its_path(self):
         provider = FakeProvider()
         async with Router([deployment("a", provider)]) as router:
-            for messages, path in [("", "messages"), ([], "messages"), ([{"role": "usr"}], "messages[0].role")]:
+            for messages, path in [
+                ("", "messages"),
+                ([], "messages"),
+                ([{"role": "usr"}], "messages[0].role"),
+            ]:
                 with pytest.raises(BadRequestError) as caught:
                     await router.chat(messages)
                 assert caught.value.path == path
@@ -251,14 +257,18 @@ class TestChatMany:
         provider = FakeProvider()
         async with Router([deployment("a", provider)]) as router:
             await router.chat_many((text for text in ("x", "y")), temperature=0.5, user="ann")
-        assert [(call.request.temperature, call.request.user) for call in provider.calls] == [(0.5, "ann")] * 2
+        assert [(call.request.temperature, call.request.user) for call in provider.calls] == [
+            (0.5, "ann")
+        ] * 2
 
 
 class TestBind:
     async def test_gives_the_same_calls_with_defaults_that_a_call_may_override(self):
         provider = FakeProvider()
         async with Router([deployment("a", provider)]) as router:
-            bound = router.bind(user="ann", metadata={"app": "shop", "x": "1"}, temperature=0.5, timeout=Timeout(connect=1))
+            bound = router.bind(
+                user="ann", metadata={"app": "shop", "x": "1"}, temperature=0.5, timeout=Timeout(connect=1)
+            )
             await bound.chat("hi", metadata={"x": "2"}, timeout=Timeout(total=9))
             await bound.bind(user="bob").chat("hi", temperature=0.0)
             async with bound.stream("hi") as stream:
@@ -291,7 +301,11 @@ class TestBind:
 class TestExplain:
     async def test_tells_who_would_serve_in_which_order_and_asks_nobody(self):
         provider = FakeProvider()
-        deployments = [deployment("a", provider), deployment("b", provider, tags=["x"]), deployment("c", provider)]
+        deployments = [
+            deployment("a", provider),
+            deployment("b", provider, tags=["x"]),
+            deployment("c", provider),
+        ]
         routes = {"fast": Route(["a", "b"], fallbacks=["c"])}
         async with Router(deployments, routes=routes) as router:
             plan = await router.explain("hi", model="fast", tags=["!x"])
@@ -354,7 +368,9 @@ class TestMiddleware:
                 seen.append(f"{self.name} out after {len(reply.trace.attempts)}")
                 return reply
 
-        async with Router([deployment("a", down()), deployment("b")], middleware=[Notes("1"), Notes("2")]) as router:
+        async with Router(
+            [deployment("a", down()), deployment("b")], middleware=[Notes("1"), Notes("2")]
+        ) as router:
             await router.chat("hi")
         assert seen == ["1 in", "2 in", "2 out after 2", "1 out after 2"]
 
@@ -397,9 +413,9 @@ class TestMiddleware:
             async def stream(self, request, call_next):
                 stream = await call_next(request)
                 assert not provider.calls
-                return stream.map(lambda chunk: type(chunk)(**{**chunk.__dict__, "text": chunk.text.upper()})).on_end(
-                    ended.append
-                )
+                return stream.map(
+                    lambda chunk: type(chunk)(**{**chunk.__dict__, "text": chunk.text.upper()})
+                ).on_end(ended.append)
 
         provider = FakeProvider(["one two"])
         async with Router([deployment("a", provider)], middleware=[Shouts()]) as router:

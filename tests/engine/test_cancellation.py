@@ -38,8 +38,15 @@ class Steps:
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps=st.integers(0, 25), streams=st.booleans(), backend=st.sampled_from(["asyncio", "trio"]), fails=st.booleans())
-def test_cancelled_at_any_step_a_call_leaves_nothing_in_flight_and_learns_nothing(steps, streams, backend, fails):
+@given(
+    steps=st.integers(0, 25),
+    streams=st.booleans(),
+    backend=st.sampled_from(["asyncio", "trio"]),
+    fails=st.booleans(),
+)
+def test_cancelled_at_any_step_a_call_leaves_nothing_in_flight_and_learns_nothing(
+    steps, streams, backend, fails
+):
     async def main():
         router = Router([deployment("a", Steps(fails)), deployment("b", Steps())])
         finished = False

@@ -59,7 +59,10 @@ async def test_what_failed_before_it_ran_costs_nothing_whatever_its_price():
 
 async def test_what_failed_and_may_have_run_counts_with_an_estimate():
     cut = FakeProvider(script=[ReadError("cut")])
-    deployments = [deployment("a", cut, price=PRICE), deployment("b", FakeProvider(usage=Usage(1, 1)), price=PRICE)]
+    deployments = [
+        deployment("a", cut, price=PRICE),
+        deployment("b", FakeProvider(usage=Usage(1, 1)), price=PRICE),
+    ]
     async with Router(deployments) as router:
         reply = await router.chat("x" * 16)
 

@@ -69,7 +69,9 @@ class TestTags:
               for tag in ("router", "route", "bound", "call")),
         ]  # fmt: skip
         ids = [each.id for each in deployments]
-        async with Router(deployments, tags=["router"], routes={"default": Route(ids, tags=["route"])}) as router:
+        async with Router(
+            deployments, tags=["router"], routes={"default": Route(ids, tags=["route"])}
+        ) as router:
             assert (await plan_of(router.bind(tags=["bound"]), tags=["call"]))[0] == ["a"]
 
     async def test_of_a_route_bind_its_calls_wherever_they_fall_back_to(self):

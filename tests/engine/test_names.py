@@ -86,7 +86,9 @@ class TestAPattern:
                 await router.chat("hi")
 
     async def test_an_exact_name_beats_it(self):
-        async with Router([Deployment("p/*", provider=FakeProvider(["any"])), fake("p/m", "exact")]) as router:
+        async with Router(
+            [Deployment("p/*", provider=FakeProvider(["any"])), fake("p/m", "exact")]
+        ) as router:
             assert (await router.chat("hi", model="p/m")).text == "exact"
             assert (await router.chat("hi", model="p/other")).text == "any"
 
@@ -170,7 +172,9 @@ class TestNamesThatMeanTwoThings:
 
     async def test_a_route_that_is_also_the_routers_fallback_is_no_circle(self):
         routes = {"x": Route(["a"]), "y": Route(["b"])}
-        async with Router([deployment("a", dead()), deployment("b")], routes=routes, fallbacks=["x", "y"]) as router:
+        async with Router(
+            [deployment("a", dead()), deployment("b")], routes=routes, fallbacks=["x", "y"]
+        ) as router:
             assert asked(await router.chat("hi", model="x")) == ["a", "b"]
 
 

@@ -105,7 +105,9 @@ async def test_fallbacks_false_forbids_them_and_leaves_the_routes_own_siblings()
     assert asked(caught.value) == ["a", "b"]
 
 
-@pytest.mark.parametrize("refusal", [NotFoundError("?"), QuotaExhaustedError("broke"), ServerError("no", transient=False)])
+@pytest.mark.parametrize(
+    "refusal", [NotFoundError("?"), QuotaExhaustedError("broke"), ServerError("no", transient=False)]
+)
 async def test_who_refused_for_good_is_not_asked_again_in_that_call(refusal):
     fake = FakeProvider(script=[refusal])
     deployments = [deployment("a", fake), deployment("b", down())]
@@ -147,7 +149,9 @@ async def test_the_error_reads_as_a_short_report():
 
 
 async def test_a_callers_own_mistake_comes_out_as_itself_at_once():
-    async with Router([deployment("a", FakeProvider(script=[BadRequestError("bad")])), deployment("b")]) as router:
+    async with Router(
+        [deployment("a", FakeProvider(script=[BadRequestError("bad")])), deployment("b")]
+    ) as router:
         with pytest.raises(BadRequestError) as caught:
             await router.chat("hi")
 
@@ -334,7 +338,11 @@ class TestTheVerdictsOfAPolicy:
             routes={"default": Route(["a"], retry=ExponentialBackoff(max_retries=1))},
             retry=ExponentialBackoff(max_retries=5),
         ) as router:
-            for retry, attempts in [({}, 2), ({"retry": ExponentialBackoff(max_retries=3)}, 4), ({"retry": None}, 1)]:
+            for retry, attempts in [
+                ({}, 2),
+                ({"retry": ExponentialBackoff(max_retries=3)}, 4),
+                ({"retry": None}, 1),
+            ]:
                 with pytest.raises(AllAttemptsFailedError) as caught:
                     await router.chat("hi", **retry)
                 assert len(caught.value.attempts) == attempts

@@ -19,8 +19,8 @@ from polyroute import (
     Reasoning,
     Router,
     ServerError,
-    StreamInterruptedError,
     Strategy,
+    StreamInterruptedError,
     Text,
     ToolCall,
     Usage,
@@ -44,7 +44,17 @@ async def test_gives_the_text_in_pieces_and_the_same_reply_that_chat_gives():
     assert [chunk.text for chunk in chunks] == ["Once", " upon", " a", " time", ""]
     assert {chunk.deployment for chunk in chunks} == {"a"}
     assert streamed.raw is None
-    for field in ("text", "finish_reason", "usage", "cost", "deployment", "provider", "route", "message", "parts"):
+    for field in (
+        "text",
+        "finish_reason",
+        "usage",
+        "cost",
+        "deployment",
+        "provider",
+        "route",
+        "message",
+        "parts",
+    ):
         assert getattr(streamed, field) == getattr(whole, field), field
 
 
@@ -200,7 +210,10 @@ class TestAJudge:
             return "good" in response.text
 
     async def test_sees_the_whole_reply_before_the_stream_commits(self):
-        deployments = [deployment("a", FakeProvider(["bad one"])), deployment("b", FakeProvider(["a good one"]))]
+        deployments = [
+            deployment("a", FakeProvider(["bad one"])),
+            deployment("b", FakeProvider(["a good one"])),
+        ]
         async with Router(deployments, strategy=self.Picky()) as router:
             chunks, reply = await read(router)
             whole = await router.chat("hi")
@@ -215,7 +228,9 @@ class TestAJudge:
 
 class TestOf:
     async def test_tells_a_whole_reply_as_a_stream(self):
-        reply = ChatResponse("hello", reasoning="hm", tool_calls=[ToolCall("1", "f", {})], usage=Usage(1, 2), model="m")
+        reply = ChatResponse(
+            "hello", reasoning="hm", tool_calls=[ToolCall("1", "f", {})], usage=Usage(1, 2), model="m"
+        )
         async with ChatStream.of(reply) as stream:
             chunks = [chunk async for chunk in stream]
             assert await stream.response() is reply
@@ -237,7 +252,11 @@ class TestMap:
     async def test_changes_the_chunks_and_the_reply_with_them(self):
         async with Router([deployment("a", FakeProvider(["one two three"]))]) as router:
             stream = router.stream("hi").map(
-                lambda chunk: None if "two" in chunk.text else ChatChunk(**{**chunk.__dict__, "text": chunk.text.upper()})
+                lambda chunk: (
+                    None
+                    if "two" in chunk.text
+                    else ChatChunk(**{**chunk.__dict__, "text": chunk.text.upper()})
+                )
             )
             async with stream:
                 texts = [chunk.text async for chunk in stream]

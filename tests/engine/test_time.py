@@ -51,7 +51,9 @@ async def test_a_hung_deployment_is_left_after_its_attempts_limit_while_another_
 
 
 async def test_fallbacks_count_as_somebody_left():
-    async with Router([hung(), deployment("b")], routes={"default": Route(["hung"], fallbacks=["b"])}) as router:
+    async with Router(
+        [hung(), deployment("b")], routes={"default": Route(["hung"], fallbacks=["b"])}
+    ) as router:
         _, took = await seconds(router.chat("hi"))
 
     assert took == pytest.approx(120)
@@ -68,7 +70,9 @@ async def test_with_nobody_else_left_it_may_use_the_calls_whole_time():
 
 async def test_who_stayed_silent_is_not_asked_again_in_that_call():
     silent = FakeProvider(latency=1_000_000)
-    async with Router([deployment("a", silent), deployment("b", down())], timeout=Timeout(attempt=1)) as router:
+    async with Router(
+        [deployment("a", silent), deployment("b", down())], timeout=Timeout(attempt=1)
+    ) as router:
         error, _ = await seconds(router.chat("hi"))
 
     assert asked(error) == ["a", "b", "b", "b"]
@@ -76,7 +80,7 @@ async def test_who_stayed_silent_is_not_asked_again_in_that_call():
 
 async def test_a_number_on_a_call_means_the_total_and_elsewhere_the_attempt():
     async with Router([hung(), deployment("b")], timeout=7) as router:
-        reply, took = await seconds(router.chat("hi"))
+        _, took = await seconds(router.chat("hi"))
         assert took == pytest.approx(7)
         error, took = await seconds(router.chat("hi", timeout=3))
         assert isinstance(error, DeadlineExceededError)
@@ -88,7 +92,10 @@ async def test_timeouts_merge_field_by_field_and_the_nearer_level_wins():
         deployment("a", FakeProvider(latency=1_000_000), timeout=Timeout(attempt=30, connect=1)),
         deployment("b"),
     ]
-    routes = {"default": Route(["a", "b"]), "quick": Route(["a", "b"], timeout=Timeout(attempt=20, total=500))}
+    routes = {
+        "default": Route(["a", "b"]),
+        "quick": Route(["a", "b"], timeout=Timeout(attempt=20, total=500)),
+    }
     async with Router(deployments, routes=routes, timeout=Timeout(attempt=40, total=400)) as router:
         for arguments, expected in [
             ({}, 30),
@@ -133,7 +140,9 @@ async def test_one_deadline_covers_retries_waits_and_fallbacks():
 
 async def test_no_attempt_begins_after_the_deadline():
     last = FakeProvider()
-    async with Router([deployment("a", FakeProvider(script=[ServerError("x")], latency=5)), deployment("b", last)]) as router:
+    async with Router(
+        [deployment("a", FakeProvider(script=[ServerError("x")], latency=5)), deployment("b", last)]
+    ) as router:
         error, took = await seconds(router.chat("hi", timeout=5))
 
     assert isinstance(error, DeadlineExceededError)

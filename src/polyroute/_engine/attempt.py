@@ -22,6 +22,7 @@ from polyroute.errors import (
     ProviderError,
     RejectedError,
 )
+from polyroute.fleet import learn
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Strategy
 from polyroute.replies import Attempt, AttemptKind, ChatResponse, EmbedResponse, amended
@@ -120,7 +121,7 @@ class OpenAttempt(Generic[R]):
         self._give_back()
         record = self._record(error)
         self.run.history.append(record)
-        self._state.learn(record)
+        learn(self._state, record)
         _observe(self.run.plan.observers, self.request, record)
         return record
 

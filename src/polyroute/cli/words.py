@@ -9,9 +9,9 @@ __all__ = ["count", "listed", "money", "one_line", "printable", "seconds"]
 
 def money(dollars: Decimal) -> str:
     """US dollars with the digits that matter: `$12.34`, `$0.0123`, `$0.000042`."""
-    if dollars >= 1 or not dollars:
-        return f"${dollars:,.2f}"
-    return f"${dollars:.4f}" if dollars >= Decimal("0.001") else f"${dollars:.6f}"
+    size = abs(dollars)
+    digits = 2 if size >= 1 or not size else 4 if size >= Decimal("0.001") else 6
+    return f"{'-' if dollars < 0 else ''}${size:,.{digits}f}"
 
 
 def seconds(length: float) -> str:

@@ -51,7 +51,7 @@ class HTTPProvider:
     """
 
     def __init__(self, host: Host, transport: Transport, *, wire_format: WireFormat | None = None) -> None:
-        self.name = host.prefix
+        self.name: str = host.prefix
         self.keeps_deadlines: bool = getattr(transport, "keeps_deadlines", False)
         self._host = host
         self._transport = transport

@@ -82,7 +82,7 @@ class OpenAIChat:
                 host.seed_field: request.seed,
                 "tools": request.tools and [_tool(tool) for tool in request.tools],
                 "parallel_tool_calls": request.parallel_tool_calls,
-                "n": None if "n" in host.unsupported else request.n,
+                "n": request.n,
             },
         )
         if request.tool_choice is not None:

@@ -40,10 +40,12 @@ _IN_PIECES = frozenset({"reasoning.text", "reasoning.summary"})  # kinds of reas
 
 @dataclass(slots=True, eq=False)
 class _Begun:
-    """What was said so far of one choice. *calls* are its tool calls, each by its index and its id;
-    *details* the reasoning that only the host understands and that was not handed on yet."""
+    """What was said so far of one choice. *thinks*: in plain words. *calls* are its tool calls, each
+    by its index and its id, *named* whether one has a name; *details* the reasoning that only the
+    host understands and that was not handed on yet."""
 
     said: bool = False
+    thinks: bool = False
     finished: bool = False
     calls: list[tuple[object, str]] = field(default_factory=list[tuple[object, str]])
     named: bool = False
@@ -159,11 +161,15 @@ class ChatDecoder:
         chunks: list[ChatChunk],
     ) -> None:
         """Reasoning, what is opaque, and text with refusals, in the order in which a whole reply has them."""
+        details = delta.get("reasoning_details") or ()
+        begun.thinks = begun.thinks or bool(delta.get("reasoning_content") or delta.get("reasoning"))
+        if details and begun.thinks:  # They hold once more what is told in plain words.
+            delta = {**delta, "reasoning_details": None}
         text, thought, _ = words_of(delta, self._host)
         refusal = promised_text(delta.get("refusal"))
         if thought:
             chunks.append(amended(self._blank, reasoning=thought, index=index))
-        for detail in delta.get("reasoning_details") or ():
+        for detail in details:
             _add(begun.details, detail)
         if begun.details and (text or refusal):
             chunks.append(self._thoughts(begun, index))

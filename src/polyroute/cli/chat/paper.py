@@ -64,24 +64,27 @@ class SetPaper:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, transient=True, refresh_per_second=12, vertical_overflow="visible")
+        # Drawn by `write` alone: a second thread that draws would meet the printing of finished blocks.
+        self._live = Live(console=console, auto_refresh=False, transient=True)
         self._block = ""
-        self._first = True
 
     def write(self, text: str) -> None:
         self._block += printable(text)
         end = finished(self._block)
         if end:
-            self._set(self._block[:end])
-            self._block = self._block[end:]
-        self._live.update(_Tail(self._block, self._console.height - 2))
-        self._live.start()
-
-    def _set(self, block: str) -> None:
-        if not self._first:
+            whole, self._block = self._block[:end], self._block[end:]
+            self._live.update("")
+            self._console.print(_Block(whole))
             self._console.print()
-        self._first = False
-        self._console.print(Markdown(block))
+        self._live.start()
+        self._live.update(_Block(self._tail(), self._console.height - 2), refresh=True)
+
+    def _tail(self) -> str:
+        """As much of the block as the screen can show, which is all that drawing it may cost."""
+        lines = self._block.splitlines(keepends=True)
+        left = lines[-self._console.height :]
+        opening = lines[:1] if len(left) < len(lines) and _FENCE.match(lines[0]) else []
+        return "".join([*opening, *left])
 
     def __enter__(self) -> Self:
         return self
@@ -92,19 +95,24 @@ class SetPaper:
         self._live.update("")
         self._live.stop()
         if self._block.strip():
-            self._set(self._block)
+            self._console.print(_Block(self._block))
 
 
-class _Tail:
-    """The last lines of a block, so that one taller than the screen can be followed."""
+class _Block:
+    """A block of markdown without the blank lines around it; of a tall one the last *height* lines."""
 
-    def __init__(self, block: str, height: int) -> None:
-        self._block = block
+    def __init__(self, markdown: str, height: int | None = None) -> None:
+        self._markdown = Markdown(markdown)
         self._height = height
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        lines = console.render_lines(Markdown(self._block), options, pad=False)
-        for line in lines[-max(self._height, 1) :]:
+        lines = console.render_lines(self._markdown, options, pad=False)
+        blank = [not "".join(segment.text for segment in line).strip() for line in lines]
+        while blank and blank[0]:
+            del blank[0], lines[0]
+        while blank and blank[-1]:
+            del blank[-1], lines[-1]
+        for line in lines if self._height is None else lines[-max(self._height, 1) :]:
             yield from line
             yield Segment.line()
 

@@ -26,8 +26,9 @@ def models_to_ask(named: Sequence[str], base_url: str | None, environment: Mappi
         raise ConfigurationError("--base-url has nobody to ask for: name the host's model with --model")
     models = models or keyed_models(environment)[:1]
     if not models:
+        such = ", ".join(key_variables()[:3])
         raise ConfigurationError(
-            f"nobody to ask: set one of {', '.join(key_variables())}, or name a model with --model; "
+            f"nobody to ask: set a provider's key ({such}, …), or name a model with --model; "
             "`polyroute demo` needs neither"
         )
     return list(dict.fromkeys(models))

@@ -25,7 +25,7 @@ _SUMMARY = 12  # lines
 
 
 class Board:
-    """A table of the deployments, the progress, the latest answers and events. Redrawn by `refresh`."""
+    """A table of the deployments, the progress, the latest answers and events; drawn by `refresh`."""
 
     interval = 0.1
 
@@ -46,10 +46,11 @@ class Board:
         self._live.stop()
 
     def refresh(self) -> None:
-        """Draw the board as things stand."""
-        self._live.update(self._drawn(), refresh=True)
+        """Draw it as things stand."""
+        self._live.update(self.drawn(), refresh=True)
 
-    def _drawn(self) -> RenderableType:
+    def drawn(self) -> RenderableType:
+        """The board as it fits on the console."""
         lines: list[RenderableType] = [
             Text(self._title, style="bold", no_wrap=True, overflow="ellipsis"),
             Text(),
@@ -61,13 +62,19 @@ class Board:
         if self._record.ended is not None:
             taken += _SUMMARY  # What follows is to be seen together with the table.
         room = self._console.height - taken - 1
-        answers = min(room // 3, 8) if self._record.ended is None else 0
-        feed = [*self._answers(answers), *self._events(min(room - answers, 10))]
-        return Group(*lines, *([Text(), *feed] if feed else []))
+        answers = min((room - 1) // 3, 8) if self._record.ended is None else 0
+        for feed in (self._answers(answers), self._events(min(room - answers - 1, 10))):
+            lines += [Text(), *feed] if feed else []
+        return Group(*lines)
 
     def _table(self) -> Table:
         table = Table(
-            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim"
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            header_style="dim",
+            border_style="dim",
         )
         table.add_column("deployment", no_wrap=True, min_width=14)
         table.add_column("state", no_wrap=True, min_width=7)
@@ -115,7 +122,7 @@ class Board:
         now = record.ended if record.ended is not None else anyio.current_time()
         grid.add_row(
             f"{record.done:,}/{record.calls:,} calls",
-            ProgressBar(total=record.calls, completed=record.done),
+            ProgressBar(total=record.calls, completed=record.done, complete_style="cyan"),
             f"{max(now - record.began, 0) if record.began else 0:.1f} s  {money(record.cost)}",
         )
         return grid

@@ -69,7 +69,7 @@ async def show(wanted: Show, console: Console, environment: Mapping[str, str]) -
     members = [*fleet.deployments, *real]
     record = Record([each.model for each in members], len(prompts), wall=datetime.now().astimezone())
     live = console.is_terminal and not console.is_dumb_terminal and not wanted.plain
-    view = (Board if live else Lines)(record, _title(wanted, members), console)
+    view = (Board if live else Lines)(record, _title(wanted, fleet, real), console)
     async with router_over(fleet, record, real) as router, anyio.create_task_group() as group:
         with view:
             group.start_soon(_redraw, view)
@@ -86,9 +86,10 @@ async def _redraw(view: Board | Lines) -> None:
         view.refresh()
 
 
-def _title(wanted: Show, members: Sequence[Deployment]) -> str:
+def _title(wanted: Show, fleet: Fleet, real: Sequence[Deployment]) -> str:
+    members = [*fleet.deployments, *real]
     providers = len({each.prefix for each in members})
     return (
         f"polyroute: {count(wanted.calls, 'call')} over {count(len(members), 'deployment')} of "
-        f"{count(providers, 'provider')}, {'partly ' if wanted.real else ''}simulated (seed {wanted.seed})"
+        f"{count(providers, 'provider')}, {'partly ' if real else ''}simulated (seed {wanted.seed})"
     )

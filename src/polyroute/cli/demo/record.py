@@ -66,7 +66,6 @@ class Record:
         self.events: deque[Event] = deque(maxlen=200)
         self.happened = 0
         self.latest: deque[tuple[str, ChatResponse[Any]]] = deque(maxlen=20)
-        self.attempts: list[Attempt] = []
         self.began = 0.0
         self.ended: float | None = None
         self._wall = wall
@@ -99,7 +98,6 @@ class Record:
 
     def attempt(self, attempt: Attempt) -> None:
         """Take in an attempt that has ended."""
-        self.attempts.append(attempt)
         tally = self.tallies[attempt.deployment]
         tally.cost += attempt.cost or 0
         if isinstance(attempt.error, AttemptError):
@@ -121,12 +119,12 @@ class Record:
             if out and not tally.covered:
                 tally.covered = True
                 ended = reply.trace.attempts[-1].ended
-                self._tell(ended, f"{attempt.deployment}'s calls are answered by {reply.deployment}", "good")
+                self._tell(ended, f"{reply.deployment} answers for {attempt.deployment}", "good")
 
-    def failed(self, prompt: str, error: PolyrouteError) -> None:
+    def failed(self, prompt: str, error: PolyrouteError, now: float) -> None:
         """Take in the end of a call that nobody answered."""
         self.errors.append(error)
-        self._tell(None, f"nobody answered “{one_line(prompt, 30)}”: {one_line(str(error), 80)}", "bad")
+        self._tell(now, f"nobody answered “{one_line(prompt, 30)}”: {one_line(str(error), 80)}", "bad")
 
     def _fail(self, tally: Tally, attempt: Attempt, error: AttemptError) -> None:
         tally.failures += 1
@@ -149,8 +147,8 @@ class Record:
             tally.standing = "up"
             self._tell(attempt.ended, f"{attempt.deployment} is back after {seconds(out)}", "good")
 
-    def _tell(self, at: float | None, text: str, tone: Literal["good", "bad", "warning"]) -> None:
-        moment = self._wall if at is None else self._wall + timedelta(seconds=at - self.began)
+    def _tell(self, at: float, text: str, tone: Literal["good", "bad", "warning"]) -> None:
+        moment = self._wall + timedelta(seconds=at - self.began)
         self.events.append(Event(moment, text, tone))
         self.happened += 1
 

@@ -103,7 +103,7 @@ def show_summary(summary: Summary, console: Console) -> None:
     console.print(Text(summary.sentence, style="bold"), soft_wrap=True)
 
 
-_ORIGIN = "Simulated hosts at invented prices; what follows was measured in this run."
+_ORIGIN = "Simulated hosts have invented prices; what follows was measured in this run."
 
 
 def _rows(summary: Summary) -> Iterable[tuple[str, Text]]:

@@ -78,6 +78,6 @@ async def _ask(router: Router, place: int, prompt: str, route: str, record: Reco
     try:
         reply = await router.chat(prompt, model=route, metadata={"call": str(place)})
     except PolyrouteError as error:
-        record.failed(prompt, error)
+        record.failed(prompt, error, anyio.current_time())
     else:
         record.answered(prompt, reply)

@@ -1,0 +1,81 @@
+"""Every check, as a session: `nox` runs what must pass before a push, `nox -s NAME` one of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
+
+
+def found(version: str) -> bool:
+    """Whether this Python is on the machine, and is more than a shim for one that is not."""
+    python = shutil.which(f"python{version}")
+    return (
+        python is not None
+        and subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+    )
+
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHONS = [version for version in ("3.11", "3.12", "3.13") if version == HERE or found(version)]
+
+
+def group(name: str) -> list[str]:
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@nox.session(python=False, name="pythons")
+def pythons(session: nox.Session) -> None:
+    """Say which Pythons the tests will run on."""
+    session.log(", ".join(PYTHONS))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes."""
+    session.install(*group("lint"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, as two checkers see them, and how complete they are for users."""
+    session.install("-e", ".[cli]", *group("types"))
+    session.run("mypy")
+    session.run("mypy", "tests/typing")
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "polyroute")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The floors of the house: imports go down only."""
+    session.install("-e", ".[cli]", *group("imports"))
+    session.run("lint-imports")
+
+
+@nox.session(python=PYTHONS or [HERE])
+def tests(session: nox.Session) -> None:
+    """Tests on asyncio and trio, with the documentation's examples among them."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, built strictly. `nox -s docs -- serve` shows it."""
+    session.install("-e", ".[cli]", *group("docs"))
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
