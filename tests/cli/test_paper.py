@@ -72,14 +72,22 @@ def test_a_terminal_shows_an_answer_and_never_obeys_it():
 
 def test_each_block_is_printed_once_and_the_last_one_too():
     console = terminal()
-    answer = "# Title\n\nSome words.\n\n- a\n- b\n\n```python\nx = 1\n\ny = 2\n```\n\nThe end."
+    answer = "## Title\n\nSome words.\n\n- a\n- b\n\n```python\nx = 1\n\ny = 2\n```\n\nThe end."
     with SetPaper(console) as paper:
         for letter in answer:
             paper.write(letter)
 
     assert _screen(console.file.getvalue()) == [
-        "Title", "", "Some words.", "", "• a", "• b", "", "x = 1", "", "y = 2", "", "The end.", ""
+        "Title", "", "Some words.", "", "• a", "• b", "", "x = 1", "", "y = 2", "", "The end."
     ]  # fmt: skip
+
+
+def test_an_answer_without_a_word_leaves_nothing():
+    console = terminal()
+    with SetPaper(console) as paper:
+        paper.write("")
+
+    assert not "".join(_screen(console.file.getvalue()))
 
 
 def test_of_a_block_taller_than_the_screen_the_last_lines_are_drawn():
@@ -128,4 +136,4 @@ def _screen(written: str) -> list[str]:
         elif control == "\x1b[2K":
             lines[row] = ""
         lines[row] += words
-    return [line.strip() for line in lines]
+    return "\n".join(line.strip() for line in lines).rstrip().split("\n")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from typer.testing import CliRunner
 
 from polyroute import __version__
+from polyroute.cli import main
 from polyroute.cli.app import app
 
 BLOCKED = """
@@ -48,6 +50,28 @@ def test_another_missing_module_is_not_taken_for_the_extra():
 
     assert "polyroute[cli]" not in done.stderr
     assert "No module named 'anyio'" in done.stderr
+
+
+def test_the_program_ends_with_the_status_of_its_command(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["polyroute", "demo", "--calls", "0"])
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(("module", "status"), [("typer", SystemExit), ("anyio", ModuleNotFoundError)])
+def test_what_is_missing_is_told_apart(monkeypatch, capsys, module, status):
+    for name in list(sys.modules):
+        if name.startswith("polyroute.cli."):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(status):
+        main()
+
+    assert ("pip install 'polyroute[cli]'" in capsys.readouterr().err) is (module == "typer")
 
 
 def test_the_version_is_printed():

@@ -406,6 +406,22 @@ class TestMiddleware:
         assert asked(reply) == ["a", "a"]
         assert provider.calls[0].request.deadline == provider.calls[1].request.deadline
 
+    async def test_may_mend_a_request_and_ask_again(self):
+        from dataclasses import replace
+
+        class Mends(Middleware):
+            async def chat(self, request, call_next):
+                try:
+                    return await call_next(request)
+                except BadRequestError:
+                    return await call_next(replace(request, temperature=1.0))
+
+        fake = FakeProvider(script=[BadRequestError("too cold"), "warm"])
+        async with Router([deployment("a", fake)], middleware=[Mends()]) as router:
+            reply = await router.chat("hi", temperature=0.0)
+        assert reply.text == "warm"
+        assert asked(reply) == ["a"]  # the caller's own mistake counts for nothing
+
     async def test_changes_a_stream_that_has_not_started(self):
         ended = []
 

@@ -213,6 +213,10 @@ class TestExtra:
             ids, _ = await plan_of(router, extra={"openai": {"a": 1}, "fake": {"b": 2}})
             await router.chat("hi", extra={"openai": {"a": 1}, "fake": {"b": 2}})
 
+            async with self.router() as mixed:
+                assert (await plan_of(mixed, extra={"openai": {"a": 1}}))[0] == ["openai", "words", "fake"]
+                assert (await plan_of(mixed, extra={"openai": {"a": 1}, "b": 1}))[0] == ["openai", "fake"]
+
         assert ids == ["words", "b"]
         assert provider.calls[0].request.extra == {"b": 2}
 

@@ -332,6 +332,22 @@ class TestTheVerdictsOfAPolicy:
 
         assert asked(caught.value) == ["a", next_one]
 
+    async def test_one_callable_is_one_key(self):
+        def one():
+            return "k"
+
+        def other():
+            return "k"
+
+        keys = {"a": one, "b": one, "c": other}
+        shared = down()
+        deployments = [deployment(name, shared, api_key=key) for name, key in keys.items()]
+        async with Router(deployments, retry=self.Scripted(Fallback("key"), GiveUp())) as router:
+            with pytest.raises(AllAttemptsFailedError) as caught:
+                await router.chat("hi")
+
+        assert asked(caught.value) == ["a", "c"]
+
     async def test_the_calls_own_policy_beats_the_routes_and_this_the_routers(self):
         async with Router(
             [deployment("a", down())],

@@ -79,6 +79,25 @@ async def test_what_fails_before_the_first_token_falls_back_unseen():
     assert asked(reply) == ["a", "b"]
 
 
+async def test_a_chunk_without_a_token_does_not_commit_a_stream():
+    class Role:
+        name = "role"
+
+        async def chat(self, call):
+            raise NotImplementedError
+
+        async def stream(self, call):
+            yield ChatChunk(id="r")
+            yield ChatChunk(usage=Usage(1, 0))
+            raise ReadError("cut")
+
+    async with Router([deployment("a", Role()), deployment("b")], retry=None) as router:
+        chunks, reply = await read(router)
+
+    assert [chunk.text for chunk in chunks] == ["b", ""]
+    assert asked(reply) == ["a", "b"]
+
+
 async def test_a_stream_that_breaks_after_its_first_token_is_not_retried():
     first = FakeProvider(script=[("Once upon", ReadError("cut"))], usage=Usage(7, 2))
     other = FakeProvider(["never"])
@@ -191,6 +210,17 @@ class TestStructuredOutput:
         async with Router([deployment("a", FakeProvider(['{"name": "Rome"}']))]) as router:
             async with router.stream("hi", response_format=self.City) as stream:
                 assert (await stream.response()).parsed == self.City(name="Rome")
+
+    async def test_that_never_came_falls_back_since_nobody_saw_it(self):
+        deployments = [
+            deployment("a", FakeProvider([""])),
+            deployment("b", FakeProvider(['{"name": "Rome"}'])),
+        ]
+        async with Router(deployments) as router:
+            async with router.stream("hi", response_format=self.City) as stream:
+                reply = await stream.response()
+        assert reply.parsed == self.City(name="Rome")
+        assert asked(reply) == ["a", "b"]
 
     async def test_of_the_wrong_shape_is_an_error_with_the_text(self):
         async with Router([deployment("a", FakeProvider(["no city"]))]) as router:

@@ -150,6 +150,28 @@ async def test_no_attempt_begins_after_the_deadline():
     assert not last.calls
 
 
+async def test_a_failure_that_comes_after_the_deadline_is_not_followed_by_another_attempt():
+    class Late:
+        name = "late"
+        keeps_deadlines = True  # and does not
+
+        async def chat(self, call):
+            await anyio.sleep(6)
+            raise ServerError("too late")
+
+        async def stream(self, call):
+            raise NotImplementedError
+            yield
+
+    last = FakeProvider()
+    async with Router([deployment("a", Late()), deployment("b", last)]) as router:
+        error, _ = await seconds(router.chat("hi", timeout=5))
+
+    assert isinstance(error, DeadlineExceededError)
+    assert isinstance(error.__cause__, ServerError)
+    assert not last.calls
+
+
 async def test_a_policys_wait_is_cut_by_the_deadline():
     class Patient:
         def decide(self, history, *, remaining, others):

@@ -37,19 +37,24 @@ class Response:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        if not isinstance(body, bytes | list):
+        in_pieces = isinstance(body, list) and all(isinstance(piece, bytes) for piece in body)
+        if not in_pieces and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
         self.drained = self.closed = False
-        self._pieces = [body] if isinstance(body, bytes) else body
+        self._pieces = [body] if isinstance(body, bytes) else list(body)
 
     async def read(self) -> bytes:
         return b"".join(self._pieces)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop(0)
 
     async def drain(self) -> None:
         self.drained = True

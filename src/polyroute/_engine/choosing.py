@@ -94,4 +94,4 @@ def _host(deployment: Deployment) -> tuple[object, str]:
 
 def _key(deployment: Deployment) -> object:
     key = deployment.api_key
-    return key if key is None or callable(key) or isinstance(key, str) else key.get_secret_value()
+    return getattr(key, "get_secret_value", lambda: key)()

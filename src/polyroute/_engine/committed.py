@@ -49,17 +49,14 @@ class Committed:
 
     async def commit(self) -> None:
         attempt = self._attempt
-        while not self._ended:
-            chunk = await self._pull()
-            if chunk is None:
-                break
+        while (chunk := await self._pull()) is not None:
             self._ready.append(chunk)
             if attempt.ttft is None and chunk.has_token:
                 attempt.ttft = anyio.current_time() - attempt.started
                 if not attempt.leg.judges:
                     return
-        if attempt.leg.judges:
-            self._response = await judge(attempt, self._gathered.response())
+        # It is whole and nobody has seen it, so what is wrong with it is still the attempt's failure.
+        self._response = await judge(attempt, self._gathered.response())
 
     async def next(self) -> ChatChunk | None:
         if self._ready:

@@ -15,10 +15,11 @@ from polyroute.cli.demo.prompts import bundled_prompts, prompts_in
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Routes LLM calls inside your own process: one API, many models, no server.",
 )

@@ -25,7 +25,7 @@ SMALL_MODELS: Mapping[str, str] = MappingProxyType(
         "nvidia": "openai/gpt-oss-20b",
     }
 )
-"""By prefix, in the order in which providers are tried. Names change; `--model` and POLYROUTE_MODEL beat them."""
+"""By prefix, in the order in which providers are tried. Names change; `--model` beats them."""
 
 
 def keyed_models(environment: Mapping[str, str]) -> list[str]:

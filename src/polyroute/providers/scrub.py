@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ _TELLING = 3  # characters of a key that are too many to show
 # What looks like a key, whoever's it is, and what a host has masked with stars. The possessive
 # quantifiers and the looks behind keep both linear: a body may echo a picture, one word of a megabyte.
 _KEYLIKE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|csk|tgp|fw|r8)[-_][\w*.-]{6,}|\bAIza[\w-]{20,}"
+    r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|csk|tgp|fw|r8)[-_][\w*.-]{5,}[\w*]|\bAIza[\w-]{20,}"
     r"|(?<![\w<>-])[\w<>-]*+\*{3,}[\w<>*-]*+"
 )
 _ABRIDGED = re.compile(r"(?<![\w-])([\w-]*+)(?:\.{2,}|…|•+|\*+)([\w-]*+)")
@@ -53,15 +52,17 @@ def _clean(value: object, secrets: Sequence[str]) -> object:
 
 def _clean_text(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
-        # A body that is shown as it came has a key as JSON or repr writes it.
-        for written in {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]}:
-            if len(written) < _SHORT:
-                text = re.sub(rf"(?<!\w){re.escape(written)}(?!\w)", _MASK, text)
-            else:
-                text = text.replace(written, _MASK)
+        text = re.sub(_written(secret), _MASK, text)
         text = _without_its_beginning(text, secret)
         text = _ABRIDGED.sub(partial(_unless_of, secret), text)
     return _KEYLIKE.sub(_MASK, text)
+
+
+def _written(secret: str) -> str:
+    """The pattern of *secret*, also as JSON or repr writes it in a body that is shown as it came."""
+    letters = [{"\\": r"\\+", '"': r'\\*"', "'": r"\\*'"}.get(letter, re.escape(letter)) for letter in secret]
+    pattern = "".join(letters)
+    return pattern if len(secret) >= _SHORT else rf"(?<!\w){pattern}(?!\w)"
 
 
 def _without_its_beginning(text: str, secret: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+import anyio
 import httpx
 
-from polyroute.deployments import Deadline
+from polyroute.errors import AttemptTimeoutError, ConfigurationError, ConnectError, ReadError
 from polyroute.protocols import HTTPRequest
-from polyroute.transports.faults import translated
-from polyroute.transports.pooled import Until
+from polyroute.transports.body import FRAMING, Body
+from polyroute.transports.faults import translated, translated_body
 from polyroute.transports.received import Received
+from polyroute.transports.until import Until
 
 __all__ = ["BorrowedClient"]
 
@@ -30,31 +32,52 @@ class BorrowedClient:
         self._client = client
 
     async def send(self, request: HTTPRequest, /) -> Received:
-        until = Until.of(request.deadline, margin=_MARGIN)
-        connect = until if request.connect is None else Until.of(request.deadline, most=request.connect)
-        built = self._client.build_request(
-            request.method,
-            request.url,
-            # The rest of what a client sends of itself is left as its owner set it.
-            headers=[*request.headers, (b"accept-encoding", b"identity")],
-            content=request.body,
-            extensions={"timeout": {"connect": connect, "read": until, "write": until, "pool": until}},
-        )
-        try:
-            response = await self._client.send(built, stream=True, follow_redirects=False)
-        except Exception as exc:
-            failure = translated(exc, sent=True, deadline=request.deadline)
-            if failure is None:
-                raise
-        else:
-            return await _received(response, request.deadline)
-        raise failure
+        while (received := await self._sent(request)) is None:
+            pass  # Each try takes a connection that was closed out of the client's pool, so there is an end.
+        return received
 
     async def aclose(self) -> None:
         """Nothing: the client is its owner's."""
 
+    async def _sent(self, request: HTTPRequest) -> Received | None:
+        """The response; None where a connection that was used before had been closed by the server."""
+        deadline = request.deadline
+        until, reading = Until.of(deadline, margin=_MARGIN), Until.of(deadline, margin=_MARGIN)
+        connect = Until.of(deadline, margin=_MARGIN)
+        if request.connect is not None:
+            connect = Until.of(deadline, seconds=request.connect, ends=None, margin=_MARGIN)
+        # The rest of what a client sends of itself is left as its owner set it.
+        headers = {b"accept-encoding": b"identity"} | dict(request.headers)
+        built = self._client.build_request(
+            request.method,
+            request.url,
+            headers=[header for header in headers.items() if header[0].lower() not in FRAMING],
+            content=request.body,
+            extensions={"timeout": {"connect": connect, "read": reading, "write": until, "pool": until}},
+        )
+        built.stream = body = Body(request.body)
+        try:
+            response = await self._client.send(built, stream=True, follow_redirects=False)
+        except Exception as exc:
+            failure: Exception | None = translated(exc, sent=body.sent, deadline=deadline, early=_MARGIN)
+            if failure is None and self._client.is_closed:
+                failure = ConfigurationError("the httpx client that the router was given is closed")
+            if failure is None:
+                raise
+        else:
+            # Reading a body takes a cancellation as well as a timeout.
+            reading.margin = 0.0
+            return await _received(response, request)
+        # It waited once for the reply and never for a connection: one that was used before.
+        if isinstance(failure, ConnectError | ReadError) and reading.asked == 1 and not connect.asked:
+            return None
+        if isinstance(failure, AttemptTimeoutError) and deadline.end <= anyio.current_time() + 2 * _MARGIN:
+            # The call's own time, which counts for nobody, has run out only by then.
+            await anyio.sleep_until(deadline.end)
+        raise failure
 
-async def _received(response: httpx.Response, deadline: Deadline) -> Received:
+
+async def _received(response: httpx.Response, request: HTTPRequest) -> Received:
     async def close(_whole: bool) -> None:
         await response.aclose()
 
@@ -64,12 +87,8 @@ async def _received(response: httpx.Response, deadline: Deadline) -> Received:
             response.headers.raw,
             aiter(response.aiter_raw()),
             close=close,
-            translate=partial(_translate_body, deadline),
+            translate=partial(translated_body, request.deadline),
         )
     except BaseException:
         await response.aclose()
         raise
-
-
-def _translate_body(deadline: Deadline, exc: Exception) -> Exception:
-    return translated(exc, sent=True, deadline=deadline) or exc

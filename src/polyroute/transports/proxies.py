@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address
 from urllib.request import getproxies
+
+import httpx
+
+from polyroute.errors import ConfigurationError
 
 __all__ = ["Proxies"]
 
@@ -14,54 +18,66 @@ class Proxies:
 
     def __init__(self) -> None:
         given = getproxies()
-        self._by_scheme = {
-            scheme: address if "://" in address else f"http://{address}"
+        proxies: dict[str, str | None] = {
+            f"{scheme}://": address if "://" in address else f"http://{address}"
             for scheme in ("http", "https", "all")
             if (address := given.get(scheme))
         }
-        exempt = [host.strip() for host in given.get("no", "").split(",") if host.strip()]
-        if "*" in exempt:
-            self._by_scheme = {}
-        self._exempt = [_Exempt(host) for host in exempt]
+        exempt = [entry.strip() for entry in given.get("no", "").split(",") if entry.strip()]
+        if proxies and "*" not in exempt:
+            proxies |= {_as_pattern(entry): None for entry in exempt}
+            self._rules = sorted((_Rule(*each) for each in proxies.items()), key=lambda rule: rule.order)
+        else:
+            self._rules = []
 
     def of(self, scheme: str, host: str, port: int | None) -> str | None:
         """The proxy's address for an origin; None where it is asked directly."""
-        if any(exempt.matches(scheme, host, port) for exempt in self._exempt):
-            return None
-        return self._by_scheme.get(scheme) or self._by_scheme.get("all")
+        return next((rule.proxy for rule in self._rules if rule.matches(scheme, host, port)), None)
 
 
-class _Exempt:
-    """One entry of `NO_PROXY`: a name, with what ends in it, or an address, either with a port."""
+class _Rule:
+    """The addresses that a pattern such as `all://*example.com:8080` means, and their proxy."""
 
-    def __init__(self, entry: str) -> None:
-        scheme, separator, rest = entry.partition("://")
-        self._scheme = scheme if separator and scheme != "all" else None
-        entry = rest if separator else entry
-        self._port: int | None = None
-        if not _is_address(entry):
-            name, colon, port = entry.rpartition(":")
-            if colon and port.isdigit():
-                entry, self._port = name, int(port)
-        host = entry.strip("[]").lower()
-        if _is_address(host) or host == "localhost" or separator:
-            self._host = re.compile(re.escape(host))
-        elif host.startswith("."):
-            self._host = re.compile(".+" + re.escape(host))
-        else:
-            self._host = re.compile(r"(.+\.)?" + re.escape(host.removeprefix("*.")))
+    def __init__(self, pattern: str, proxy: str | None) -> None:
+        try:
+            url = httpx.URL(pattern)
+        except httpx.InvalidURL:
+            raise ConfigurationError(f"NO_PROXY has an entry that cannot be read: {pattern}") from None
+        self.proxy = proxy
+        self._scheme = "" if url.scheme == "all" else url.scheme
+        self._host = "" if url.host == "*" else url.host
+        self._port = url.port
+        # The most particular first.
+        self.order = (self._port is None, -len(self._host), -len(self._scheme))
+        before, name = "", self._host
+        if name.startswith("*"):
+            name = name[1:]
+            before = ".+" if name.startswith(".") else r"(.+\.)?"
+        self._names = re.compile(before + re.escape(name))
 
     def matches(self, scheme: str, host: str, port: int | None) -> bool:
         return (
-            self._scheme in (None, scheme)
+            self._scheme in ("", scheme)
+            and (not self._host or self._names.fullmatch(host) is not None)
             and self._port in (None, port)
-            and self._host.fullmatch(host.lower()) is not None
         )
 
 
-def _is_address(host: str) -> bool:
+def _as_pattern(entry: str) -> str:
+    """An entry of `NO_PROXY` as a pattern: a name stands for what ends in it too, an address for itself."""
+    if "://" in entry:
+        return entry
+    address = entry.partition("/")[0].strip("[]")
+    if _is(IPv6Address, address):
+        return f"all://[{address}]"
+    if _is(IPv4Address, address) or entry.lower() == "localhost":
+        return f"all://{entry}"
+    return f"all://*{entry}"
+
+
+def _is(kind: type[IPv4Address | IPv6Address], address: str) -> bool:
     try:
-        ip_address(host.strip("[]"))
+        kind(address)
     except ValueError:
         return False
     return True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Self
 
@@ -33,7 +33,7 @@ class Received:
     """
 
     __slots__ = (
-        "_chunks", "_close", "_count", "_headers", "_inflater", "_raw", "_translate", "_unpacked", "_whole", "status"
+        "_chunks", "_close", "_count", "_headers", "_inflater", "_raw", "_translate", "_unpacking", "_whole", "status"
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +53,7 @@ class Received:
         self._translate = translate
         self._whole = False
         self._count = 0
-        self._unpacked: deque[bytes] = deque()
+        self._unpacking: Iterator[bytes] = iter(())
         self._inflater = _checked(headers)
 
     @property
@@ -65,8 +65,11 @@ class Received:
         return self._headers
 
     async def read(self) -> bytes:
-        pieces = [piece async for piece in self]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        whole = await anext(self, b"")
+        more = bytearray()  # Not a list: there may be a million pieces of one byte.
+        async for piece in self:
+            more += piece
+        return whole + more if more else whole
 
     # An object and not a generator: one that is left in the middle would be finished by the event
     # loop, in a task that nobody owns.
@@ -76,9 +79,9 @@ class Received:
     async def __anext__(self) -> bytes:
         if self._inflater is None:
             return await self._next()
-        while not self._unpacked:
-            self._unpacked.extend(self._inflater.feed(await self._next()))
-        return self._unpacked.popleft()
+        while (piece := next(self._unpacking, None)) is None:
+            self._unpacking = self._inflater.feed(await self._next())
+        return piece
 
     async def _next(self) -> bytes:
         try:
@@ -125,21 +128,29 @@ class Received:
 
 def _checked(headers: RawHeaders) -> _Inflater | None:
     """What unpacks the body, after a look at the head; None where it is not packed."""
-    size = 0
+    size, framed = 0, 0
     inflater = None
-    for name, value in headers:
-        size += len(name) + len(value)
-        length = len(name)
-        if length == 14 and name.lower() == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
-            raise ResponseDecodeError(f"the body is said to be larger than {MAX_BODY} bytes")
-        if length == 16 and name.lower() == b"content-encoding":
+    for field, value in headers:
+        size += len(field) + len(value) + 4  # with the colon, the space and the line's end
+        length = len(field)
+        if length == 14 and field.lower() == b"content-length":
+            framed |= 1
+            if value.isdigit() and (len(value) > 20 or int(value) > MAX_BODY):
+                raise ResponseDecodeError(f"the body is said to be larger than {MAX_BODY} bytes")
+        elif length == 17 and field.lower() == b"transfer-encoding":
+            framed |= 2
+        elif length == 16 and field.lower() == b"content-encoding":
             coding = value.strip().lower().decode("latin-1")
             if coding in ("gzip", "x-gzip", "deflate"):
                 inflater = _Inflater()
             elif coding not in ("", "identity"):
-                raise ResponseDecodeError(f"the body's content coding is unknown: {coding[:40]!r}")
+                # Only what looks like one is shown: a host may echo anything, a key too.
+                name = coding if re.fullmatch("[a-z]{1,8}", coding) else "…"
+                raise ResponseDecodeError(f"the body's content coding is unknown: {name}")
     if size > MAX_HEAD:
         raise ResponseDecodeError(f"the head is larger than {MAX_HEAD} bytes")
+    if framed == 3:  # Who reads it by the one sees another end than who reads it by the other.
+        raise ResponseDecodeError("the body's end is told in two ways, by its length and by chunks")
     return inflater
 
 
@@ -147,29 +158,37 @@ class _Inflater:
     """Unpacks gzip and deflate in steps, up to a limit."""
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=47)  # gzip or zlib, by its own head
-        self._begun = False
+        self._head = b""  # what came before it was clear how it is packed
+        self._zlib: zlib._Decompress | None = None
         self._count = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        while data:
+        if self._zlib is None:
+            self._head = data = self._head + data
+            if len(data) < 2:
+                return
+            self._zlib = zlib.decompressobj(wbits=_window(data))
+        more = True
+        while more:
             try:
                 piece = self._zlib.decompress(data, _STEP)
             except zlib.error as exc:
-                if self._begun:
-                    raise ResponseDecodeError(f"the body cannot be decompressed: {exc}") from None
-                # What some servers call deflate has no head at all.
-                self._begun = True
-                self._zlib = zlib.decompressobj(wbits=-15)
-                continue
-            self._begun = True
+                raise ResponseDecodeError(f"the body cannot be decompressed: {exc}") from None
             self._count += len(piece)
             if self._count > MAX_BODY:
                 raise ResponseDecodeError(f"the body unpacks to more than {MAX_BODY} bytes")
             if piece:
                 yield piece
             data = self._zlib.unconsumed_tail
+            more = bool(data) or len(piece) == _STEP  # A full step may leave what it took in unsaid.
 
     def finish(self) -> None:
-        if self._begun and not self._zlib.eof:
+        if self._head and (self._zlib is None or not self._zlib.eof):
             raise ResponseDecodeError("the body's compressed data ended too early")
+
+
+def _window(head: bytes) -> int:
+    """How zlib is to read what begins so: gzip, zlib, or what some servers call deflate, with no head at all."""
+    if head[:2] == b"\x1f\x8b":
+        return 31
+    return 15 if head[0] & 15 == 8 and int.from_bytes(head[:2]) % 31 == 0 else -15

@@ -64,8 +64,8 @@ class Screen:
     """Where answers go, and where everything else goes."""
 
     def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
-        self.out = out or Console()
-        self.err = err or Console(stderr=True)
+        self.out: Console = out or Console()
+        self.err: Console = err or Console(stderr=True)
 
     def data(self, record: dict[str, Any]) -> None:
         self.out.file.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")

@@ -125,7 +125,7 @@ def finished(text: str) -> int:
     a line begins that is not indented and so does not belong to what came before."""
     fence, end, place = "", 0, 0
     lines = text.splitlines(keepends=True)
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
         place += len(line)
         mark = _FENCE.match(line)
         if fence:

@@ -21,13 +21,15 @@ __all__ = ["Board"]
 _STANDINGS = {"up": "green", "down": "bold red", "limited": "bold yellow"}
 _TONES = {"good": "green", "bad": "red", "warning": "yellow"}
 _WIDE = 105  # columns from which on there is room for a bar
+_FIGURES = 63  # columns that the figures take beside a name
+_SHARE = 26  # and the bar
 _SUMMARY = 12  # lines
 
 
 class Board:
     """A table of the deployments, the progress, the latest answers and events; drawn by `refresh`."""
 
-    interval = 0.1
+    interval: float = 0.1
 
     def __init__(self, record: Record, title: str, console: Console) -> None:
         self._record = record
@@ -76,12 +78,13 @@ class Board:
             header_style="dim",
             border_style="dim",
         )
-        table.add_column("deployment", no_wrap=True, min_width=14)
+        wide = self._console.width >= _WIDE
+        room = max(self._console.width - (_FIGURES + _SHARE if wide else _FIGURES), 10)
+        table.add_column("deployment", no_wrap=True, min_width=min(14, room), max_width=room)
         table.add_column("state", no_wrap=True, min_width=7)
         for name in ("in flight", "served", "failed", "p50", "p95"):
             table.add_column(name, justify="right", min_width=6, no_wrap=True)
         table.add_column("cost", justify="right", min_width=9, no_wrap=True)
-        wide = self._console.width >= _WIDE
         if wide:
             table.add_column("share of the answers", width=24)
         for name, tally in self._record.tallies.items():
@@ -110,7 +113,7 @@ class Board:
             Text(f"{tally.failures:,}", style="red" if tally.failures else "dim"),
             _shown(percentile(tally.latencies, 0.50)),
             _shown(percentile(tally.latencies, 0.95)),
-            f"${tally.cost:,.4f}",
+            f"${tally.cost:,.4f}" if tally.priced else "unknown",
         ]
 
     def _progress(self) -> Table:

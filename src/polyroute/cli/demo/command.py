@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -44,18 +45,28 @@ class Show:
 
 
 def demo_status(wanted: Show, console: Console | None = None) -> int:
-    """Show the demo, and give the exit status."""
+    """Show the demo, and give the exit status.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+    """
     console = console or Console()
     log = logging.getLogger("polyroute")
     silent = logging.NullHandler()  # What fails is the show; it is told on the board.
     log.addHandler(silent)
+    status = 0
+    left: BrokenPipeError | None = None
     try:
         anyio.run(partial(show, wanted, console, os.environ))
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
+    except* BrokenPipeError:
+        left = BrokenPipeError(errno.EPIPE, "whoever read this has left, as `head` does")
     finally:
         log.removeHandler(silent)
-    return 0
+    if left is not None:
+        raise left
+    return status
 
 
 async def show(wanted: Show, console: Console, environment: Mapping[str, str]) -> Summary:
@@ -90,6 +101,6 @@ def _title(wanted: Show, fleet: Fleet, real: Sequence[Deployment]) -> str:
     members = [*fleet.deployments, *real]
     providers = len({each.prefix for each in members})
     return (
-        f"polyroute: {count(wanted.calls, 'call')} over {count(len(members), 'deployment')} of "
-        f"{count(providers, 'provider')}, {'partly ' if real else ''}simulated (seed {wanted.seed})"
+        f"polyroute: {count(wanted.calls, 'call')}, {count(len(members), 'deployment')}, "
+        f"{count(providers, 'provider')}, {'partly ' if real else ''}simulated, seed {wanted.seed}"
     )

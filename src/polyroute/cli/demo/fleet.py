@@ -6,10 +6,11 @@ deployment apart, from the seed, so that it does not matter in which order calls
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import log
+from math import inf, log
 from random import Random
 from typing import Any, Literal
 
@@ -76,7 +77,7 @@ class Fleet:
     incidents: Sequence[Incident] = INCIDENTS
     seed: int = 7
     seconds: float = 10.0
-    began: float | None = field(default=None, init=False)
+    began: float = field(default=inf, init=False)
 
     @cached_property
     def deployments(self) -> list[Deployment]:
@@ -92,8 +93,6 @@ class Fleet:
     def ahead(self, provider: str) -> list[tuple[float, float, Incident]]:
         """The incidents of *provider* that are not over, each with the moments of its begin and end."""
         began, now = self.began, anyio.current_time()
-        if began is None:
-            return []
         moments = [
             (began + self.seconds * incident.begins, began + self.seconds * incident.ends, incident)
             for incident in self.incidents
@@ -108,14 +107,17 @@ class _Host:
     def __init__(self, model: Model, fleet: Fleet) -> None:
         self._model = model
         self._fleet = fleet
+        self._tries: Counter[str] = Counter()
 
     async def answer(self, call: Call) -> ChatResponse[Any]:
         """Take the time that an answer takes, and give it; or fail as hosts do."""
         model, number = self._model, call.request.metadata.get("call", "")
-        chance = Random(f"{self._fleet.seed}/{number}/{model.name}")  # noqa: S311 - the same each time
+        self._tries[number] += 1
+        seed = f"{self._fleet.seed}/{number}"
+        chance = Random(f"{seed}/{model.name}/{self._tries[number]}")  # noqa: S311 - the same each time
         first = chance.lognormvariate(log(model.first), 0.35)
         stumbles = chance.random() < _STUMBLES
-        text = _prose(Random(f"{self._fleet.seed}/{number}"))  # noqa: S311 - whoever answers, as long
+        text = _prose(Random(seed))  # noqa: S311 - whoever answers, as long
         usage = Usage(estimate_prompt(call.request), estimate_text(text))
         await self._get_in(chance)
         if stumbles:

@@ -17,7 +17,7 @@ __all__ = ["Lines"]
 class Lines:
     """A line a second, and one for each event, as it happens."""
 
-    interval = 1.0
+    interval: float = 1.0
 
     def __init__(self, record: Record, title: str, console: Console) -> None:
         self._record = record

@@ -43,6 +43,8 @@ class Tally:
     latencies: list[float] = field(default_factory=list[float])
     failures: int = 0
     cost: Decimal = Decimal(0)
+    priced: bool = True
+    """Whether the price of all its attempts is known."""
     standing: Standing = "up"
     failed_in_a_row: int = 0
     out_since: float = 0.0
@@ -60,13 +62,13 @@ class Record:
 
     def __init__(self, deployments: Sequence[str], calls: int, *, wall: datetime) -> None:
         self.calls = calls
-        self.tallies = {name: Tally() for name in deployments}
+        self.tallies: dict[str, Tally] = {name: Tally() for name in deployments}
         self.replies: list[ChatResponse[Any]] = []
         self.errors: list[PolyrouteError] = []
         self.events: deque[Event] = deque(maxlen=200)
-        self.happened = 0
+        self.happened: int = 0
         self.latest: deque[tuple[str, ChatResponse[Any]]] = deque(maxlen=20)
-        self.began = 0.0
+        self.began: float = 0.0
         self.ended: float | None = None
         self._wall = wall
         self._fleet: FleetView | None = None
@@ -100,6 +102,7 @@ class Record:
         """Take in an attempt that has ended."""
         tally = self.tallies[attempt.deployment]
         tally.cost += attempt.cost or 0
+        tally.priced = tally.priced and attempt.cost is not None
         if isinstance(attempt.error, AttemptError):
             self._fail(tally, attempt, attempt.error)
         elif attempt.error is None:

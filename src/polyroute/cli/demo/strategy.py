@@ -30,9 +30,10 @@ class _Health:
 class CheapestHealthy(Strategy):
     """The cheapest candidate that is not resting; the busier one is, the dearer it counts.
 
-    After a failure a deployment rests: for as long as it asked for, else for *rest* seconds, twice
-    as long after each further failure up to *longest*. Then the next call finds out how it fares.
-    *crowd* is how many calls in flight make a deployment count for twice its price.
+    A deployment that asked to be left alone rests for as long as it said. One that failed twice in a
+    row (once may be chance) rests for *rest* seconds, and twice as long after each further failure
+    up to *longest*; then the next call finds out how it fares. Where all rest, the one that failed
+    least is asked. *crowd* is how many calls in flight make a deployment count for twice its price.
     """
 
     suspends = False
@@ -53,7 +54,8 @@ class CheapestHealthy(Strategy):
     ) -> Choice:
         awake = [each for each in candidates if self._of(each).until <= fleet.now]
         if not awake:
-            return Choice(min(candidates, key=lambda each: self._of(each).until), "all rest, it the shortest")
+            least = min(candidates, key=lambda each: (self._of(each).failures, self._of(each).until))
+            return Choice(least, "all rest, and it failed least")
         scores = {each.id or "": self._score(request, each, fleet) for each in awake}
         chosen = min(awake, key=lambda each: scores[each.id or ""])
         return Choice(chosen, "the cheapest that is healthy", scores)
@@ -70,10 +72,13 @@ class CheapestHealthy(Strategy):
             return
         if attempt.started >= health.since:  # What was under way when it failed is the same failure.
             health.failures += 1
-        asked = attempt.error.retry_after
-        rest = min(self._rest * 2 ** (health.failures - 1), self._longest) if asked is None else asked
         health.since = attempt.ended
-        health.until = max(health.until, attempt.ended + rest)
+        health.until = max(health.until, attempt.ended + self._rest_after(attempt.error, health.failures))
+
+    def _rest_after(self, error: AttemptError, failures: int) -> float:
+        if error.retry_after is not None:
+            return error.retry_after
+        return min(self._rest * 2 ** (failures - 2), self._longest) if failures > 1 else 0.0
 
     def _of(self, deployment: Deployment) -> _Health:
         return self._health.get(deployment.id or "", _Health())

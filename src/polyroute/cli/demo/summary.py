@@ -24,8 +24,9 @@ class Summary:
 
     *rescued* calls met a failure and were answered elsewhere, or later, all the same. *actual* is
     what the run cost, failed attempts included; *dearest* what the same calls with the same tokens
-    would have cost at the deployment that this makes the dearest. *unpriced* calls had an attempt
-    whose price nobody knows; they are in neither sum.
+    would have cost at the deployment that this makes the dearest. *estimated* calls have an estimate
+    in their cost, for an attempt that broke off; *unpriced* ones had an attempt whose price nobody
+    knows, and are in neither sum.
     """
 
     calls: int
@@ -40,6 +41,7 @@ class Summary:
     actual: Decimal
     dearest: Decimal
     dearest_name: str
+    estimated: int
     unpriced: int
 
     @property
@@ -54,6 +56,8 @@ class Summary:
     @property
     def sentence(self) -> str:
         """The result in one line."""
+        if not self.answered:
+            return f"None of {count(self.calls, 'call')} got an answer."
         if self.failed:
             who = f"{self.answered:,} of {count(self.calls, 'call')} got an answer"
         else:
@@ -87,6 +91,7 @@ def summed_up(record: Record, prices: Mapping[str, Price]) -> Summary:
         actual=sum((reply.cost for reply in priced if reply.cost is not None), sum(lost, Decimal(0))),
         dearest=totals[name],
         dearest_name=name,
+        estimated=sum(reply.cost_estimated for reply in priced),
         unpriced=len(record.replies) - len(priced) + len(histories) - len(lost),
     )
 
@@ -117,7 +122,11 @@ def _rows(summary: Summary) -> Iterable[tuple[str, Text]]:
         yield "latency", Text("   ".join(f"{name} {seconds(value)}" for name, value in percentiles))
     tokens = f"{summary.usage.input_tokens:,} in, {summary.usage.output_tokens:,} out"
     yield "tokens", Text(tokens)
-    yield "this run cost", Text(money(summary.actual), style="bold")
+    cost = Text(money(summary.actual), style="bold")
+    if summary.estimated:
+        part = f", estimated in part for {count(summary.estimated, 'call')} cut short"
+        cost.append(part, style="not bold default")
+    yield "this run cost", cost
     yield f"all at {summary.dearest_name}", Text(f"{money(summary.dearest)}, the same calls and tokens")
     yield "saved", Text(f"{money(summary.saved)}, {summary.saved_share:.0%}", style="bold green")
     if summary.unpriced:

@@ -41,6 +41,7 @@ def router_over(
         routes["real"] = Route(
             [each.model for each in real],
             strategy=RoundRobin(),
+            retry=None,
             params={"max_tokens": REAL_TOKENS},
             fallbacks=["short"],
         )

@@ -73,4 +73,6 @@ class SSEDecoder:
                 self._event = line[6:].removeprefix(" ")
             elif line == "data":
                 self._data.append("")
+            elif line == "event":
+                self._event = ""
         return events
