@@ -169,6 +169,14 @@ class TestStructuredOutput:
         async with Router([deployment("a", FakeProvider(["[1, 2]"]))]) as router:
             assert (await router.chat("hi", response_format={"type": "array"})).parsed == [1, 2]
 
+    async def test_a_reply_that_is_no_json_at_all_says_so(self):
+        async with Router([deployment("a", FakeProvider(["Rome"]))], retry=None) as router:
+            with pytest.raises(PolyrouteError) as caught:
+                await router.chat("hi", response_format={"type": "array"})
+        assert isinstance(caught.value.__cause__, OutputValidationError)
+        assert "no JSON" in str(caught.value.__cause__)
+        assert caught.value.__cause__.text == "Rome"
+
     async def test_a_reply_of_another_shape_is_an_error_with_the_text_and_is_tried_again(self):
         fake = FakeProvider(script=["Rome!", '{"nme": "Rome"}', '{"name": "Rome"}'])
         async with Router([deployment("a", fake)]) as router:
@@ -316,6 +324,21 @@ class TestExplain:
                 await router.explain("hi", model="nobody")
         assert not provider.calls
 
+    async def test_each_calls_own_decision_stands_in_its_trace(self):
+        deployments = [deployment("a"), deployment("b", tags=["x"]), deployment("c")]
+        async with Router(deployments) as router:
+            plain = (await router.chat("hi")).trace.decision
+            tagged = (await router.chat("hi", tags=["!x"])).trace.decision
+            again = (await router.chat("hi")).trace.decision
+            fewer = (await router.chat("hi", model=["a", "c"])).trace.decision
+
+        assert [ranked.deployment for ranked in plain.ranking] == ["a", "b", "c"]
+        assert plain == again
+        assert [ranked.deployment for ranked in tagged.ranking] == ["a", "c"]
+        assert [excluded.deployment for excluded in tagged.excluded] == ["b"]
+        assert [ranked.deployment for ranked in fewer.ranking] == ["a", "c"]
+        assert not fewer.excluded
+
     async def test_is_what_then_happens(self):
         deployments = [deployment("a", down()), deployment("b", down()), deployment("c")]
         async with Router(deployments, retry=None) as router:
@@ -456,6 +479,7 @@ class TestMiddleware:
 
     async def test_passes_everything_through_by_default(self):
         async with Router([deployment("a")], middleware=[Middleware()]) as router:
+            assert (await router.chat("hi", timeout=None)).text == "a"
             assert (await router.chat("hi")).text == "a"
             assert len(await router.embed("hi")) == 1
             async with router.stream("hi") as stream:

@@ -112,6 +112,7 @@ async def test_a_stream_that_breaks_after_its_first_token_is_not_retried():
     assert caught.value.usage.estimated
     assert caught.value.usage.output_tokens > 0
     assert isinstance(caught.value.__cause__, ReadError)
+    assert caught.value.__cause__.deployment == "a"
     assert not other.calls
 
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from polyroute import (
+    AllAttemptsFailedError,
     AuthenticationError,
     BadRequestError,
     ContentFilterError,
     ContextWindowExceededError,
+    Deployment,
+    NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     QuotaExhaustedError,
     RateLimitError,
     ResponseDecodeError,
+    Router,
     ServerError,
 )
-from tests.providers.wire import OK, choice, completion, embedded, read
+from polyroute.providers import HOSTS, ErrorRow, HTTPProvider
+from tests.providers.wire import OK, Response, Scripted, choice, completion, embedded, read
 
 WHOLE = json.dumps(OK).encode()
 
@@ -118,7 +125,20 @@ async def test_bytes_that_are_no_utf8_inside_of_a_text_are_replaced():
         ({"error": {"message": "later", "code": 429}}, RateLimitError, 429),
         ({"error": {"message": "later", "code": "429"}}, RateLimitError, 429),
         ({"error": {"message": "busy", "type": "overloaded_error"}}, OverloadedError, 529),
-        ({"error": {"message": "no", "type": "invalid_request_error"}}, BadRequestError, 400),
+        *[
+            ({"error": {"message": "x", "type": type, "code": None}}, error, status)
+            for type, error, status in [
+                ("invalid_request_error", BadRequestError, 400), ("authentication_error", AuthenticationError, 401),
+                ("permission_error", PermissionDeniedError, 403), ("not_found_error", NotFoundError, 404),
+                ("rate_limit_error", RateLimitError, 429), ("api_error", ServerError, 500),
+                ("server_error", ServerError, 500), ("overloaded_error", OverloadedError, 529),
+            ]
+        ],
+        ({"error": {"message": "x", "type": "tokens", "code": "rate_limit_exceeded"}}, RateLimitError, 429),
+        # One that names its kind is not judged by its words.
+        ({"error": {"message": "at capacity", "type": "server_error"}}, ServerError, 500),
+        ({"error": {"message": "at capacity", "type": "api_error"}}, ServerError, 500),
+        ({"error": {"message": "at capacity"}}, OverloadedError, 500),
         ({"error": {"message": "no", "status_code": 503}}, OverloadedError, 503),
         ({"error": "everything is on fire"}, ServerError, 500),
         ({"error": {"message": "x", "code": "insufficient_quota"}}, QuotaExhaustedError, 500),
@@ -148,12 +168,30 @@ async def test_an_error_in_a_good_reply_is_the_error_that_it_names(body, error, 
     assert caught.value.status == status
 
 
-async def test_a_limit_of_ones_own_rows_does_not_catch_errors_that_name_no_status():
-    # A row of nothing but a status says nothing of an error without one.
-    with pytest.raises(ServerError) as caught:
-        await read({"error": {"message": "request too large", "code": "unheard_of"}})
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        # A row of nothing but a status says nothing of an error that names none.
+        (ErrorRow(RateLimitError, statuses=frozenset({420})), ServerError),
+        (ErrorRow(RateLimitError, statuses=frozenset({420}), codes=frozenset({"calm"})), RateLimitError),
+        (ErrorRow(RateLimitError, statuses=frozenset({420}), pattern="enhance"), RateLimitError),
+        (ErrorRow(RateLimitError, statuses=frozenset({420}), pattern="excite"), ServerError),
+        # A row of one's own comes before the table's.
+        (ErrorRow(OverloadedError, pattern="context length"), OverloadedError),
+    ],
+)
+async def test_rows_of_ones_own_are_asked_first_and_go_by_code_and_words_where_there_is_no_status(row, error):
+    host = replace(HOSTS["compatible"], errors=(row,))
+    body = {"error": {"message": "Enhance your context length", "code": "calm"}}
+    if error is ServerError:
+        body["error"]["message"] = "Enhance your calm"
+    provider = HTTPProvider(host, Scripted(Response(body)))
+    deployment = Deployment("compatible/any", provider=provider, base_url="http://10.0.0.1")
 
-    assert type(caught.value) is ServerError
+    with pytest.raises(AllAttemptsFailedError) as caught:
+        await Router([deployment], retry=None).chat("hi")
+
+    assert type(caught.value.__cause__) is error
 
 
 # --- vectors -----------------------------------------------------------------------------------

@@ -94,6 +94,17 @@ LONG = "This model's maximum context length is 8192 tokens. However, you request
         (400, {"error": {"code": 400, "message": "Provider returned error",
                          "metadata": {"provider_name": "X", "raw": '{"error": "maximum context length is 8"}'}}},
          ContextWindowExceededError),
+        *[
+            (400, openai(words), ContextWindowExceededError)
+            for words in (
+                "the context length is 8", "longer than the context window", "exceeds context_window",
+                "prompt is too long", "Prompt too long", "the maximum context is 8",
+                "the input token count (9) exceeds what is left", "too many input tokens", "too many tokens",
+                "input is too long", "input tokens exceed", "9 is too large for model x",
+                "it exceeds the maximum of 8 tokens", "it exceeds the model's 8 tokens",
+            )
+        ],
+        (400, openai("x", code="context_length_exceeded"), ContextWindowExceededError),
         (500, openai(LONG), ServerError),
         # The filter.
         (400, openai("filtered", code="content_filter"), ContentFilterError),
@@ -162,6 +173,7 @@ async def test_a_code_or_the_words_say_more_than_the_status(status, body, error)
             {"detail": [{"loc": ["body", "n"], "msg": "too many"}, {"msg": "and more"}, "even more"]},
             "400: body.n: too many; and more; even more",
         ),
+        ({"detail": [{"loc": 7, "msg": "no"}, {"loc": [], "msg": "no"}]}, "400: no; no"),
         ({"error": {"message": {"deep": 1}}}, "400: {'deep': 1}"),
         (
             {"error": {"message": "Provider returned error", "metadata": {"raw": "upstream said no"}}},

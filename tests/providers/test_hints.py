@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from polyroute import BadRequestError
@@ -69,6 +71,7 @@ def now() -> float:
         ({"retry-after": "9", "x-ratelimit-reset-requests": "3s"}, 9.0),
         ({"anthropic-ratelimit-tokens-reset": "2026-01-01T00:00:30Z", "date": DATE}, 30.0),
         ({"x-ratelimit-reset": "30"}, 30.0),
+        ({"x-reset": "30", "x-ratelimit-policy": "30"}, None),
         ({"x-ratelimit-reset-tokens": "never", "x-ratelimit-limit-tokens": "9"}, None),
         ({"x-ratelimit-reset-tokens": "400h0m0s"}, WEEK),
     ],
@@ -91,6 +94,7 @@ def test_a_hint_is_seconds_whatever_its_form_and_garbage_is_none(headers, second
         ("7", 7.0),
         ("7.5", 7.5),
         (" 500 ", 500.0),
+        (" 6m0s ", 360.0),
         (str(NOW + 30), 30.0),
         (str(int((NOW + 30) * 1000)), 30.0),
         (str(NOW - 30), 0.0),
@@ -109,6 +113,17 @@ def test_a_reset_is_a_length_a_moment_or_a_date(value, seconds):
     assert retry_after({"x-ratelimit-reset-tokens": value}, clock=now) == (
         seconds if seconds is None else pytest.approx(seconds, abs=1e-3)
     )
+
+
+def test_a_date_without_a_zone_is_taken_for_utc_wherever_we_are(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert retry_after({"retry-after": "Thu, 01 Jan 2026 00:00:30 -0000"}, clock=now) == 30.0
+        assert retry_after({"x-ratelimit-reset": "2026-01-01T00:00:30"}, clock=now) == 30.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_length_can_be_read_by_itself():
@@ -136,4 +151,5 @@ async def test_the_reset_of_a_limit_is_a_hint_only_where_the_limit_is_why():
     headers = {"x-ratelimit-reset-requests": "3h0m0s"}
 
     assert (await refused(b"", 429, headers)).retry_after == 3 * 3600.0
+    assert (await refused(b"", 409, {"retry-after": "3", "x-should-retry": "true"})).retry_after == 3.0
     assert (await refused(b"", 503, headers)).retry_after is None

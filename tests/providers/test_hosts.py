@@ -283,6 +283,30 @@ async def test_a_host_of_ones_own_is_a_host_with_other_words():
     assert json.loads(transport.sent[1].body)["max_completion_tokens"] == 3
 
 
+async def test_a_key_that_has_gone_since_the_call_was_planned_is_missed(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    transport = Scripted(Response(OK))
+    router = Router([Deployment("openai/gpt-5")], transport=transport)
+    await router.explain("hi")
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+    with pytest.raises(ConfigurationError, match="openai/gpt-5: no key: set OPENAI_API_KEY"):
+        await router.chat("hi")
+    assert transport.sent == []
+
+
+async def test_what_is_remembered_of_deployments_is_bounded():
+    transport = Scripted(Response(OK))
+    provider = HTTPProvider(HOSTS["compatible"], transport)
+    deployment = Deployment("compatible/*", provider=provider, base_url="http://10.0.0.1", api_key=KEY)
+    router = Router([deployment])
+    for number in range(1_100):
+        await router.chat("hi", model=f"compatible/m{number}")
+
+    assert len(transport.sent) == 1_100
+    assert len(provider._endpoints) <= 1_024
+
+
 def test_the_table_of_hosts_cannot_be_changed_by_accident():
     with pytest.raises(TypeError):
         HOSTS["mine"] = HOSTS["openai"]

@@ -315,6 +315,12 @@ async def test_what_the_format_has_no_place_for_is_never_dropped_in_silence(mess
     assert caught.value.parameter == "messages"
 
 
+async def test_what_a_user_thought_is_sent_as_text():
+    assert await messages_sent(Message("user", [Reasoning("Hm."), Text("Yes")])) == [
+        {"role": "user", "content": [{"type": "text", "text": "Hm."}, {"type": "text", "text": "Yes"}]}
+    ]
+
+
 async def test_half_a_surrogate_pair_is_sent_as_a_question_mark():
     assert await messages_sent({"role": "user", "content": "a\ud83db"}) == [
         {"role": "user", "content": "a?b"}

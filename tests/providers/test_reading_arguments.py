@@ -46,7 +46,7 @@ class Sky(BaseModel):
         *[("n", value, "n", "1 or more") for value in (0, 1.0, False)],
         *[("top_k", value, "top_k", "0 or more") for value in (-1, 0.5)],
         *[("seed", value, "seed", "a whole number") for value in (1.5, "7", True)],
-        *[("priority", value, "priority", "a whole number") for value in (1.5, None or "high")],
+        *[("priority", value, "priority", "a whole number") for value in (1.5, "high")],
         *[
             (name, value, name, "is a number")
             for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty")
@@ -157,6 +157,15 @@ def test_a_bad_argument_is_refused_with_its_path(name, value, path, words):
 )
 def test_an_argument_is_read_into_its_own_type(name, value, read):
     assert read_arguments({name: value}, CHAT) == {name: read}
+
+
+@pytest.mark.parametrize(("name", "value"), [("cache", "exact"), ("on_break", "restart"), ("hold", 8)])
+def test_what_is_not_built_yet_takes_its_default_only(name, value):
+    with pytest.raises(ConfigurationError, match=f"{name}= is not built yet"):
+        read_arguments({name: value}, frozenset({name}))
+
+    off = {"on_break": "raise", "hold": 0}
+    assert read_arguments(off, frozenset(off)) == off
 
 
 def test_an_argument_that_is_none_is_left_out():

@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 from pydantic import BaseModel, Field
 
-from polyroute import Deployment, NamedTool, Router, Tool
+from polyroute import BadRequestError, Deployment, NamedTool, Router, Tool
 from tests.providers.wire import KEY, OK, Response, Scripted, sent
 
 
@@ -117,6 +117,22 @@ async def test_extra_has_the_last_word_on_all_but_whether_it_is_a_stream():
     body = await sent(stream=True, temperature=0.1, extra=extra)
 
     assert (body["stream"], body["stream_options"], body["temperature"]) == (True, None, 1)
+
+
+@pytest.mark.parametrize("extra", [{"a": object()}, {"a": b"\xff"}, {"a": {1, 2}.__iter__}])
+async def test_what_has_no_json_is_refused_before_it_is_sent(extra):
+    with pytest.raises(BadRequestError, match="cannot be written as JSON") as caught:
+        await sent(extra=extra)
+
+    assert caught.value.path == "extra"
+
+
+async def test_what_holds_itself_is_refused_before_it_is_sent():
+    endless: dict[str, object] = {}
+    endless["again"] = endless
+
+    with pytest.raises(BadRequestError, match="cannot be written as JSON"):
+        await sent(extra=endless)
 
 
 # --- tools -------------------------------------------------------------------------------------

@@ -103,18 +103,16 @@ ZONE = {
             }),
         ),
         (
-            functools.partial(everything, "Rome", 1, near=[]),
-            None,
+            functools.partial(Clock().now, zone="CET"),
+            Tool("now", "Tell the time.", {
+                "additionalProperties": False, "properties": {"zone": {"default": "CET", "title": "Zone", "type": "string"}},
+                "type": "object",
+            }),
         ),
     ],
 )  # fmt: skip
 def test_methods_and_async_functions_and_partial_ones_are_tools_too(function, tool):
-    made = tool_of_function(function)
-
-    if tool is None:
-        assert (made.name, made.description) == ("everything", "Tell the weather.\n\nIn a few words.")
-    else:
-        assert made == tool
+    assert tool_of_function(function) == tool
 
 
 def test_a_class_is_a_tool_that_speaks_for_itself():

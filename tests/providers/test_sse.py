@@ -137,6 +137,39 @@ BYTES = st.one_of(
 )
 
 
+# Whole events, of which each comes in a read of its own, beside what has to be put together.
+PIECES = st.lists(
+    st.sampled_from(
+        [b"data: a\n\n", b"data: b\n\n", b"data: c\n", b"data: d\n\ndata: e\n\n", b"data: f\rdata: g\n\n", b"x",
+         b"event: y\n", b"data: h\r", b"\n", b"\r", b"\xef\xbb\xbf", b"data: i\n\r", b"", b": c\n\n"]
+    )
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=500)
+@given(PIECES)
+def test_events_are_those_of_the_standard_where_each_comes_by_itself(pieces):
+    assert decoded(*pieces) == by_the_letter(b"".join(pieces))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "events"),
+    [
+        ([b"data: 0\n\n", b"x", b"data: a\n\n"], [("", "0")]),
+        ([b"data: 0\n\n", b"data: a\n", b"data: b\n\n"], [("", "0"), ("", "a\nb")]),
+        ([b"data: 0\n\n", b"\xef\xbb\xbfdata: a\n\n"], [("", "0")]),
+        (
+            [b"data: 0\n\n", b"data: a\n\n", b"data: b\n\ndata: c\n\n"],
+            [("", "0"), ("", "a"), ("", "b"), ("", "c")],
+        ),
+        ([b"data: 0\n\n", b"data: a\rdata: b\n\n"], [("", "0"), ("", "a\nb")]),
+        ([b"data: 0\n\n", b"event: x\n", b"data: a\n\n", b"data: b\n\n"], [("", "0"), ("x", "a"), ("", "b")]),
+    ],
+)
+def test_a_read_of_one_event_is_taken_for_one_only_where_nothing_waits(pieces, events):
+    assert decoded(*pieces) == events
+
+
 @settings(deadline=None, max_examples=500)
 @given(st.booleans(), BYTES, st.lists(st.integers(0, 200)))
 def test_events_are_those_of_the_standard_however_they_are_cut(marked, data, cuts):

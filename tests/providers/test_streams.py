@@ -239,6 +239,18 @@ async def test_an_event_that_is_named_an_error_is_one(data, error):
     assert type((await told(body)).cause) is error
 
 
+async def test_an_error_without_its_last_blank_line_is_an_error_all_the_same():
+    body = events(delta("Hel"), {"error": {"message": "busy", "code": 503}}, done=False).rstrip()
+
+    assert type((await told(body)).cause) is OverloadedError
+
+
+async def test_an_event_of_nothing_but_spaces_is_none():
+    stream = await told(events(delta("ok"), "   ", "", STOP))
+
+    assert (stream.error, stream.reply.text) == (None, "ok")
+
+
 async def test_what_is_good_in_a_read_is_told_before_what_is_broken_in_it():
     both = {"choices": [*delta("Hel")["choices"], {"delta": {"content": 7}}]}
 
@@ -321,7 +333,7 @@ async def test_reasoning_for_the_host_alone_is_put_together_and_told_once():
         events(
             delta(reasoning="H", reasoning_details=[detail("H", signature=None)]),
             delta(reasoning="m.", reasoning_details=[detail("m.")]),
-            delta("", reasoning_details=[detail(signature="==")]),
+            delta("", reasoning_details=[detail(signature="==", format=None)]),
             delta("", reasoning_details=[{"type": "reasoning.encrypted", "data": "a", "index": 1}]),
             delta("", reasoning_details=[{"type": "reasoning.encrypted", "data": "b", "index": 1}]),
             delta("Yes"),

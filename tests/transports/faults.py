@@ -10,7 +10,6 @@ from itertools import chain
 
 from polyroute import (
     AttemptError,
-    ConnectError,
     ProviderError,
     ReadError,
     ResponseDecodeError,

@@ -9,17 +9,20 @@ import pytest
 from polyroute import AllAttemptsFailedError, ConnectError, StreamInterruptedError
 from tests.transports.faults import FAULTS, GOOD, LATE_FAULTS
 from tests.transports.faulty_server import TEXT, WORDS, FaultyServer
-from tests.transports.kinds import deployment, in_time, on_each_transport, routing
+from tests.transports.kinds import KEY, deployment, in_time, on_each_transport, routing
+from tests.transports.telling import told
 
 each_fault = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 
 
-def expect(error, fault):
+def expect(raised, fault):
+    error = raised.__cause__
     assert isinstance(error, fault.error)
     assert error.deployment == "a"
     assert error.transient is fault.passing
     if fault.ran is not None:
         assert error.may_have_run is fault.ran
+    assert KEY not in told(raised)
 
 
 @on_each_transport
@@ -30,7 +33,7 @@ async def test_a_chat_ends_in_the_error_that_the_fault_is(kind, fault):
             with pytest.raises(AllAttemptsFailedError, match=fault.says or None) as caught:
                 await router.chat("hi")
 
-    expect(caught.value.__cause__, fault)
+    expect(caught.value, fault)
     assert len(server.asked) <= 1
 
 
@@ -43,7 +46,7 @@ async def test_a_stream_ends_in_the_error_that_the_fault_is(kind, fault):
                 async with router.stream("hi"):
                     pass
 
-    expect(caught.value.__cause__, fault)
+    expect(caught.value, fault)
     assert len(server.asked) <= 1
 
 
@@ -71,7 +74,7 @@ async def test_what_breaks_a_stream_after_its_first_token_interrupts_it(kind, fa
                     said = [chunk.text async for chunk in stream]  # noqa: F841 - it breaks
 
     assert caught.value.partial == WORDS[0]
-    expect(caught.value.__cause__, fault)
+    expect(caught.value, fault)
     assert not sound.asked
 
 

@@ -188,12 +188,12 @@ async def test_each_token_begins_the_wait_for_the_next_one(kind):
     def act(_):
         yield STREAMING
         for piece in (*TOKENS, STOP, DONE):
-            yield Pause(0.12)
+            yield Pause(0.06)
             yield chunk(piece)
         yield LAST
 
     with FaultyServer(act) as server:
-        timeout = Timeout(first_token=0.3, between_tokens=0.3)
+        timeout = Timeout(first_token=0.2, between_tokens=0.2)
         async with routing(kind, server, timeout=timeout) as router, in_time():
             async with router.stream("hi") as stream:
                 assert (await stream.response()).text == TEXT
@@ -201,12 +201,13 @@ async def test_each_token_begins_the_wait_for_the_next_one(kind):
 
 @on_each_transport
 async def test_a_slow_consumer_is_not_taken_for_a_slow_host(kind):
-    with FaultyServer(slowly(0.01)) as server:
-        timeout = Timeout(between_tokens=0.15)
+    with FaultyServer(slowly(0.005)) as server:
+        timeout = Timeout(between_tokens=0.2)
         async with routing(kind, server, timeout=timeout) as router, in_time(5):
             async with router.stream("hi") as stream:
-                async for _ in stream:
-                    await anyio.sleep(0.2)
+                for _ in range(2):
+                    await anext(stream)
+                    await anyio.sleep(0.3)
                 assert (await stream.response()).text == TEXT
 
 

@@ -114,7 +114,6 @@ class Committed:
     def _interrupted(self, error: PolyrouteError) -> StreamInterruptedError:
         """The failure as the consumer gets it, after the attempt was closed with it."""
         attempt = self._attempt
-        self._ended = True
         attempt.usage = abandoned_usage(attempt.adapted, self._gathered)
         attempt.explain(error)
         cause = error

@@ -242,5 +242,6 @@ def _fault(each: object) -> str:
     if not isinstance(each, dict):
         return str(each)
     fault = cast("JSON", each)
-    where = ".".join(map(str, cast("list[object]", fault.get("loc") or ())))
+    place = fault.get("loc")
+    where = ".".join(map(str, cast("list[object]", place))) if isinstance(place, list) else ""
     return f"{where}: {fault.get('msg')}" if where else str(fault.get("msg"))

@@ -97,10 +97,11 @@ class HTTPProvider:
     async def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
         body = self._format.encode(call, stream=True)
         response, endpoint = await self._send(call, self._format.path(call, stream=True), body)
+        pieces = aiter(response)
         try:
             await self._unless_refused(response, endpoint)
             decoder = self._format.stream_decoder(call)
-            async for data in response:
+            async for data in pieces:
                 for chunk in decoder.feed(data):
                     yield chunk
                 if decoder.error is not None:
@@ -115,7 +116,12 @@ class HTTPProvider:
             if decoder.error is not None:
                 raise scrubbed(decoder.error, endpoint.secrets)
         finally:
-            await response.aclose()
+            try:
+                # A generator that is left in the middle would be ended by the event loop, in nobody's task.
+                if isinstance(pieces, AsyncGenerator):
+                    await pieces.aclose()
+            finally:
+                await response.aclose()
 
     async def _whole(self, call: Call | EmbedCall, path: str, body: bytes, decode: Callable[[bytes], T]) -> T:
         response, endpoint = await self._send(call, path, body)

@@ -46,12 +46,10 @@ class BorrowedClient:
         connect = Until.of(deadline, margin=_MARGIN)
         if request.connect is not None:
             connect = Until.of(deadline, seconds=request.connect, ends=None, margin=_MARGIN)
-        # The rest of what a client sends of itself is left as its owner set it.
-        headers = {b"accept-encoding": b"identity"} | dict(request.headers)
         built = self._client.build_request(
             request.method,
             request.url,
-            headers=[header for header in headers.items() if header[0].lower() not in FRAMING],
+            headers=_headers(request),
             content=request.body,
             extensions={"timeout": {"connect": connect, "read": reading, "write": until, "pool": until}},
         )
@@ -75,6 +73,12 @@ class BorrowedClient:
             # The call's own time, which counts for nobody, has run out only by then.
             await anyio.sleep_until(deadline.end)
         raise failure
+
+
+def _headers(request: HTTPRequest) -> list[tuple[bytes, bytes]]:
+    """What the request says of itself; the rest that a client sends is left as its owner set it."""
+    headers = {b"accept-encoding": b"identity"} | dict(request.headers)
+    return [header for header in headers.items() if header[0].lower() not in FRAMING]
 
 
 async def _received(response: httpx.Response, request: HTTPRequest) -> Received:

@@ -70,8 +70,9 @@ def _unconnected_in_time(deadline: Deadline, now: float) -> AttemptTimeoutError:
 def _unconnected(exc: Exception) -> ConnectError:
     for cause in _causes(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
+            why = getattr(cause, "verify_message", "") or cause
             return ConnectError(
-                f"its certificate does not verify: {cause.verify_message}; for a private authority set SSL_CERT_FILE",
+                f"its certificate does not verify: {why}; for a private authority set SSL_CERT_FILE",
                 transient=False,
             )
         if isinstance(cause, socket.gaierror):

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, cast
 import anyio
 import httpx
 
-__all__ = ["Line", "RawHeaders", "RawStream", "close"]
+__all__ = ["Answer", "Line", "RawStream", "close"]
 
 _CLOSING = 5.0  # seconds that closing a connection may take before it is abandoned
 
@@ -25,6 +25,17 @@ class RawStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     async def aclose(self) -> None: ...
+
+
+class Answer:
+    """A response of which the head has come. Its `repr` tells nothing of it: a host may echo a key."""
+
+    __slots__ = ("headers", "status", "stream")
+
+    def __init__(self, status: int, headers: RawHeaders, stream: RawStream) -> None:
+        self.status = status
+        self.headers = headers
+        self.stream = stream
 
 
 class Line:
@@ -52,15 +63,15 @@ class Line:
     def connected(self) -> bool:
         return self._stream is not None
 
-    async def ask(self, request: Any) -> tuple[int, RawHeaders, RawStream]:
-        """The status, the headers and the body of the response to *request*."""
+    async def ask(self, request: Any) -> Answer:
+        """The response to *request*."""
         if self._connection is not None and not self._forwarded:
             direct = await self._connection.handle_async_request(request)
-            return direct.status, direct.headers, direct.stream
+            return Answer(direct.status, direct.headers, direct.stream)
         response = await self.pool.handle_async_request(request)
         if not self.used:
             self._opened(response.extensions.get("network_stream"))
-        return response.status_code, response.headers.raw, cast("RawStream", response.stream)
+        return Answer(response.status_code, response.headers.raw, cast("RawStream", response.stream))
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take hold of the socket as soon as there is one: httpcore loses it where a handshake is cancelled."""

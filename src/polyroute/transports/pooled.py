@@ -7,7 +7,6 @@ leave httpcore's pool broken for ever (encode/httpcore#1093), the whole pool is 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 import time
@@ -26,14 +25,13 @@ from polyroute.protocols import HTTPRequest
 from polyroute.transports.body import FRAMING, Body
 from polyroute.transports.faults import translated, translated_body
 from polyroute.transports.lines import Line, RawStream, close
+from polyroute.transports.loops import is_running, running_loop, start_there
 from polyroute.transports.proxies import Proxies
 from polyroute.transports.received import Received
 from polyroute.transports.until import Until
 
 __all__ = ["PooledTransport"]
 
-_KEEPALIVE = 60.0  # seconds that an unused connection is kept, on the wall's side of any virtual clock
-_MOST_IDLE = 1_000  # of one origin
 _MOST_ADDRESSES = 1_024
 
 
@@ -96,11 +94,17 @@ class _WentStaleError(Exception):
 
 
 class PooledTransport:
-    """Sends requests over connections of its own, on one event loop at a time."""
+    """Sends requests over connections of its own, on one event loop at a time.
+
+    A connection that nobody uses is kept for *keepalive* seconds, on the wall's side of any virtual
+    clock, and at most *most_idle* of them of one host.
+    """
 
     keeps_deadlines = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, keepalive: float = 60.0, most_idle: int = 1_000) -> None:
+        self._keepalive = keepalive
+        self._most_idle = most_idle
         self._addresses: dict[str, _Address] = {}
         self._places: dict[tuple[bytes, bytes, int | None], _Place] = {}
         self._busy: set[Line] = set()
@@ -116,7 +120,7 @@ class PooledTransport:
     async def send(self, request: HTTPRequest, /) -> Received:
         if self._closed:
             raise ConfigurationError("the router is closed")
-        home = _running_loop()
+        home = running_loop()
         if home is not self._home:
             await self._move_to(home)
         address = self._addresses.get(request.url) or self._read(request.url)
@@ -130,10 +134,10 @@ class PooledTransport:
 
     async def aclose(self) -> None:
         self._closed = True
-        lease, self._lease = self._lease, None
-        if self._home is not _running_loop():
+        if self._home is not running_loop():
             self._leave()
-        elif lease is not None:
+        elif self._lease is not None:
+            lease, self._lease = self._lease, None
             await lease.aclose()
 
     @property
@@ -155,14 +159,14 @@ class PooledTransport:
         raw = _Request(request.method.encode(), address, _headers(address, request), body, extensions)
         self._busy.add(line)
         try:
-            status, headers, stream = await line.ask(raw)
-            if status == 407 and address.place.proxy:  # Only a proxy says so.
+            answer = await line.ask(raw)
+            if answer.status == 407 and address.place.proxy:  # Only a proxy says so.
                 raise ConnectError("its proxy refused (407)", transient=False)
             return Received(
-                status,
-                headers,
-                aiter(stream),
-                close=partial(self._give_back, line, address.place, stream),
+                answer.status,
+                answer.headers,
+                aiter(answer.stream),
+                close=partial(self._give_back, line, address.place, answer.stream),
                 translate=partial(translated_body, deadline),
             )
         except BaseException as exc:
@@ -192,7 +196,7 @@ class PooledTransport:
                 self._busy.discard(line)
                 line.since = time.monotonic()
                 place.idle.append(line)
-                if place.idle[0].since < line.since - _KEEPALIVE or len(place.idle) > _MOST_IDLE:
+                if place.idle[0].since < line.since - self._keepalive or len(place.idle) > self._most_idle:
                     await close(place.idle.popleft())
                 return
         await self._discard(line)
@@ -208,7 +212,7 @@ class PooledTransport:
         idle = place.idle
         while idle:
             line = idle.pop()
-            if line.since < time.monotonic() - _KEEPALIVE:
+            if line.since < time.monotonic() - self._keepalive:
                 stale = [line, *idle]  # Those below were used before it.
                 idle.clear()
                 await close(*stale)
@@ -255,7 +259,7 @@ class PooledTransport:
 
     async def _move_to(self, home: object) -> None:
         """Make *home*, the event loop that runs, the one; connections of another are of no use to it."""
-        if self._busy and self._process == os.getpid() and _is_running(self._home):
+        if self._busy and self._process == os.getpid() and is_running(self._home):
             raise ConfigurationError(
                 "this router has calls under way on another event loop; use one loop at a time, or a router for each"
             )
@@ -266,14 +270,17 @@ class PooledTransport:
         await anext(self._lease)
 
     def _leave(self) -> None:
-        """Let go of the connections that belong to another event loop, or to the process that forked this one."""
+        """Let go of the connections of another event loop, or of the process that forked this one."""
+        lease, self._lease = self._lease, None
         if self._process != os.getpid():
             # The parent uses them. Held on to, for what is finalised here would reach into its event loop.
-            self._inherited = (self._places, self._lease)
-            return
-        for place in self._places.values():
-            for line in place.idle:
-                line.hang_up()
+            self._inherited = (self._places, lease)
+        elif lease is not None and is_running(self._home):
+            start_there(self._home, partial(_end, lease))
+        else:
+            for place in self._places.values():
+                for line in place.idle:
+                    line.hang_up()
 
 
 async def _lease(places: dict[Any, _Place]) -> AsyncGenerator[None, None]:
@@ -286,6 +293,10 @@ async def _lease(places: dict[Any, _Place]) -> AsyncGenerator[None, None]:
         for place in places.values():
             place.idle.clear()
         await close(*lines)
+
+
+async def _end(lease: AsyncGenerator[None, None]) -> None:
+    await lease.aclose()
 
 
 def _headers(address: _Address, request: HTTPRequest) -> _Headers:
@@ -312,27 +323,3 @@ def _connecting(request: HTTPRequest, body: Body, *waits: Until) -> Until:
     for until in waits:
         until.ends = ends
     return Until.of(request.deadline, seconds=request.connect, ends=ends)
-
-
-def _running_loop() -> object:
-    """The event loop that runs, as an object that is the same at each call."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        token = anyio.lowlevel.current_token()
-        return getattr(token, "native_token", token)  # which anyio wraps anew each time since 4.11
-
-
-def _is_running(loop: object) -> bool:
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return loop.is_running()
-    from trio import RunFinishedError
-    from trio.lowlevel import TrioToken
-
-    try:
-        if isinstance(loop, TrioToken):
-            loop.run_sync_soon(int)  # Only a loop that still runs takes it.
-            return True
-    except RunFinishedError:
-        pass
-    return False

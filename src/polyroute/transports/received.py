@@ -54,7 +54,11 @@ class Received:
         self._whole = False
         self._count = 0
         self._unpacking: Iterator[bytes] = iter(())
-        self._inflater = _checked(headers)
+        self._inflater, fault = _looked_at(headers)
+        if fault is not None:
+            # A host may echo a key in any header, and a traceback may show what its frames hold.
+            del headers
+            raise ResponseDecodeError(fault)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -126,8 +130,8 @@ class Received:
             pass
 
 
-def _checked(headers: RawHeaders) -> _Inflater | None:
-    """What unpacks the body, after a look at the head; None where it is not packed."""
+def _looked_at(headers: RawHeaders) -> tuple[_Inflater | None, str | None]:
+    """What unpacks the body, None where it is not packed, and what is wrong with the head."""
     size, framed = 0, 0
     inflater = None
     for field, value in headers:
@@ -136,7 +140,7 @@ def _checked(headers: RawHeaders) -> _Inflater | None:
         if length == 14 and field.lower() == b"content-length":
             framed |= 1
             if value.isdigit() and (len(value) > 20 or int(value) > MAX_BODY):
-                raise ResponseDecodeError(f"the body is said to be larger than {MAX_BODY} bytes")
+                return None, f"the body is said to be larger than {MAX_BODY} bytes"
         elif length == 17 and field.lower() == b"transfer-encoding":
             framed |= 2
         elif length == 16 and field.lower() == b"content-encoding":
@@ -146,12 +150,12 @@ def _checked(headers: RawHeaders) -> _Inflater | None:
             elif coding not in ("", "identity"):
                 # Only what looks like one is shown: a host may echo anything, a key too.
                 name = coding if re.fullmatch("[a-z]{1,8}", coding) else "…"
-                raise ResponseDecodeError(f"the body's content coding is unknown: {name}")
+                return None, f"the body's content coding is unknown: {name}"
     if size > MAX_HEAD:
-        raise ResponseDecodeError(f"the head is larger than {MAX_HEAD} bytes")
+        return None, f"the head is larger than {MAX_HEAD} bytes"
     if framed == 3:  # Who reads it by the one sees another end than who reads it by the other.
-        raise ResponseDecodeError("the body's end is told in two ways, by its length and by chunks")
-    return inflater
+        return None, "the body's end is told in two ways, by its length and by chunks"
+    return inflater, None
 
 
 class _Inflater:

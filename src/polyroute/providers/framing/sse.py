@@ -56,7 +56,7 @@ class SSEDecoder:
             and data.endswith(b"\n\n")
             and data.find(b"\n") == len(data) - 2
             and b"\r" not in data
-            and not (self._pending or self._data or self._fresh or self._after_cr)
+            and not (self._pending or self._data or self._fresh)
         )
 
     def _lines(self, lines: list[str]) -> list[tuple[str, str]]:

@@ -1,0 +1,303 @@
+"""A router serves one event loop at a time, and each loop, thread and process has connections of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import pytest
+import trio
+
+from polyroute import ConfigurationError, Router
+from tests.transports.faulty_server import STREAMING, TEXT, TOKENS, Do, FaultyServer, chunk, slowly
+from tests.transports.kinds import BORROWED, POOLED, deployment, in_time, on_each_transport, routing
+
+_ROOT = Path(__file__).parents[2]
+RUNS = {"asyncio": asyncio.run, "trio": lambda call: trio.run(lambda: call)}
+
+one_after_another = pytest.mark.parametrize(
+    ("first", "then"),
+    [("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio"), ("trio", "asyncio")],
+)
+
+
+async def asked(router: Router) -> str:
+    return (await router.chat("hi")).text
+
+
+@one_after_another
+def test_after_a_loop_has_ended_the_next_one_gets_new_connections(first, then):
+    with FaultyServer() as server:
+        router = Router([deployment(server)])
+
+        async def twice() -> None:
+            for _ in range(2):
+                assert await asked(router) == TEXT
+
+        RUNS[first](twice())
+        # The loop closed its connections as it ended, though nobody closed the router.
+        assert server.open_connections() == 0
+        RUNS[then](twice())
+        assert server.accepted == 2
+        RUNS[then](router.aclose())
+        assert server.open_connections() == 0
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
+def test_a_stream_that_its_loop_left_open_is_no_concern_of_the_next_one(run):
+    stalled = (STREAMING, chunk(TOKENS[0]), Do.STALL)
+    with FaultyServer(stalled, stalled) as server:
+        router = Router([deployment(server)])
+        left = []
+
+        async def opened() -> None:
+            left.append(router.stream("hi"))
+            await left[0].__aenter__()
+
+        async def closed() -> None:
+            async with router.stream("hi"):
+                await left[0].aclose()
+                assert router._http._own.connections == (1, 0)
+            assert router._http._own.connections == (0, 0)
+            await router.aclose()
+
+        asyncio.run(opened())
+        run(closed())
+        assert server.open_connections() == 0
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
+def test_a_loop_that_ends_without_ado_leaves_connections_that_the_next_one_hangs_up(run):
+    loop = asyncio.new_event_loop()
+    with FaultyServer() as server:
+        router: Router | None = Router([deployment(server)])
+        try:
+            loop.run_until_complete(asked(router))
+        finally:
+            loop.close()  # without `shutdown_asyncgens`
+        assert server.open_connections(within=0.01) == 1
+
+        async def again() -> None:
+            assert await asked(router) == TEXT
+            await router.aclose()
+
+        run(again())
+        assert server.open_connections() == 0
+        router = None
+        with pytest.warns(ResourceWarning):  # of the loop's own, whose owner did not end it as one should
+            gc.collect()
+
+
+async def in_another_thread(call) -> Exception | None:
+    """What *call* raises on a loop of its own, in a thread of its own."""
+
+    def run() -> None:
+        asyncio.run(call())
+
+    try:
+        await anyio.to_thread.run_sync(run)
+    except Exception as exc:
+        return exc
+    return None
+
+
+async def test_a_loop_in_another_thread_is_refused_while_calls_are_under_way():
+    with FaultyServer(slowly(0.1)) as server:
+        async with routing(POOLED, server) as router, in_time():
+            async with anyio.create_task_group() as group:
+                group.start_soon(router.chat, "hi")
+                await anyio.sleep(0.05)
+                refused = await in_another_thread(functools.partial(router.chat, "hi"))
+            assert isinstance(refused, ConfigurationError)
+            assert "another event loop" in str(refused)
+            assert await asked(router) == TEXT
+            assert len(server.asked) == 2
+
+
+async def test_a_loop_in_another_thread_is_served_while_none_are():
+    with FaultyServer() as server:
+        async with routing(POOLED, server) as router, in_time():
+            await asked(router)
+            assert await in_another_thread(functools.partial(router.chat, "hi")) is None
+            assert await asked(router) == TEXT
+        assert server.accepted == 3
+
+
+@on_each_transport
+async def test_after_the_router_was_closed_a_call_is_a_matter_of_configuration(kind):
+    with FaultyServer() as server:
+        async with kind.opened() as transport:
+            router = Router([deployment(server)], transport=transport)
+            stream = router.stream("hi")
+            await asked(router)
+            for _ in range(2):
+                await router.aclose()
+            with pytest.raises(ConfigurationError, match="closed"):
+                await asked(router)
+            if kind is BORROWED:
+                async with stream:  # Its client is not ours to close, and this call was begun before.
+                    pass
+
+
+async def test_so_is_one_on_a_transport_that_was_closed():
+    with FaultyServer() as server:
+        async with POOLED.opened() as transport, Router([deployment(server)], transport=transport) as router:
+            await asked(router)
+            for _ in range(2):
+                await transport.aclose()
+            with pytest.raises(ConfigurationError, match="closed"):
+                await asked(router)
+
+
+async def test_so_is_one_on_a_client_that_its_owner_has_closed():
+    with FaultyServer() as server:
+        async with BORROWED.opened() as client:
+            async with Router([deployment(server)], transport=client) as router:
+                await client.aclose()
+                with pytest.raises(ConfigurationError, match="closed"):
+                    await asked(router)
+
+
+def test_many_threads_share_the_connections_of_a_sync_router():
+    with FaultyServer(slowly(0.01)) as server:
+        with Router([deployment(server)]).sync() as client, ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda _: client.chat("hi").text, range(40)))
+            with client.stream("hi") as stream:
+                assert "".join(each.text for each in stream) == TEXT
+        assert replies == [TEXT] * 40
+        assert server.accepted <= 8
+        assert server.open_connections() == 0
+
+
+async def test_a_sync_router_serves_where_a_loop_is_running():
+    with FaultyServer() as server:
+        with Router([deployment(server)]).sync() as client:
+            assert client.chat("hi").text == TEXT
+        assert server.open_connections() == 0
+
+
+_FORKING = """
+    import asyncio, os, sys
+    from polyroute import Deployment, Router
+
+    router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")])
+
+    async def parent():
+        assert (await router.chat("hi")).text
+        busy = asyncio.ensure_future(router.chat("slow")) if {busy} else None
+        await asyncio.sleep(0.02)
+        child = os.fork()
+        if not child:
+            os._exit(in_child())
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0, status
+        if busy is not None:
+            assert (await busy).text
+        assert (await router.chat("hi")).text
+        await router.aclose()
+
+    def in_child():
+        import threading
+        code = []
+
+        async def main():
+            assert (await router.chat("hi")).text
+            {close}
+
+        def run():
+            asyncio.run(main())
+            code.append(0)
+
+        # The loop of the parent's is this thread's as well; a new thread has none.
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        import gc
+        gc.collect()
+        return code[0] if code else 1
+
+    asyncio.run(parent())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize(
+    ("busy", "close"),
+    [(False, "pass"), (True, "await router.aclose()")],
+    ids=["idle, and left", "with a call under way, and closed"],
+)
+def test_a_forked_process_leaves_its_parents_connections_alone(busy, close):
+    with FaultyServer(slowly(0.05)) as server:
+        script = textwrap.dedent(_FORKING).format(busy=busy, close=close)
+        command = [sys.executable, "-W", "error", "-c", script, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=_ROOT)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert server.accepted == 2
+        assert sorted(asked.connection for asked in server.asked) == [1] * (3 if busy else 2) + [2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_so_does_one_that_is_forked_between_two_loops():
+    script = """
+        import asyncio, os, sys
+        from polyroute import Deployment, Router
+
+        router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")])
+        loop = asyncio.new_event_loop()
+
+        def ask():
+            assert loop.run_until_complete(router.chat("hi")).text
+
+        async def main():
+            assert (await router.chat("hi")).text
+            await router.aclose()
+
+        ask()
+        child = os.fork()
+        if not child:
+            asyncio.run(main())
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        ask()
+        loop.run_until_complete(router.aclose())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+    """
+    with FaultyServer() as server:
+        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), server.url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=_ROOT)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [asked.connection for asked in server.asked] == [1, 2, 1]
+
+
+def test_two_routers_on_two_loops_do_not_know_of_each_other():
+    with FaultyServer(slowly(0.01)) as server:
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            async def main() -> None:
+                async with Router([deployment(server)]) as router:
+                    for _ in range(5):
+                        assert await asked(router) == TEXT
+
+            try:
+                asyncio.run(main())
+            except BaseException as exc:
+                failures.append(exc)
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert server.accepted == 4

@@ -1,0 +1,238 @@
+"""Connections serve call after call, are given up where they are of no more use, and keep replies apart."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from polyroute import AllAttemptsFailedError, ReadError, Router
+from polyroute.transports.pooled import PooledTransport
+from tests.transports.faulty_server import (
+    CHAT,
+    TEXT,
+    Do,
+    FaultyServer,
+    Pause,
+    fine,
+    head,
+    sized,
+    slowly,
+    streamed,
+)
+from tests.transports.kinds import POOLED, deployment, in_time, on_each_transport, routing
+
+
+async def text_of(router, *, streams: bool) -> str:
+    if not streams:
+        return (await router.chat("hi")).text
+    async with router.stream("hi") as stream:
+        return (await stream.response()).text
+
+
+async def at_once(router, count: int) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            group.start_soon(router.chat, "hi")
+
+
+chat_and_stream = pytest.mark.parametrize("streams", [False, True], ids=["chat", "stream"])
+
+
+@on_each_transport
+async def test_one_connection_serves_call_after_call(kind):
+    with FaultyServer() as server:
+        async with routing(kind, server) as router, in_time():
+            for streams in (False, True, True, False):
+                assert await text_of(router, streams=streams) == TEXT
+        assert server.accepted == 1
+
+
+async def test_as_many_connections_are_opened_as_calls_are_made_at_once():
+    with FaultyServer(slowly(0.05)) as server:
+        async with routing(POOLED, server) as router, in_time():
+            await at_once(router, 20)
+            await at_once(router, 20)
+            assert router._http._own.connections == (0, 20)
+        assert server.accepted == 20
+
+
+async def test_the_connection_used_last_is_used_next():
+    with FaultyServer(slowly(0.02)) as server:
+        async with routing(POOLED, server) as router, in_time():
+            await at_once(router, 5)
+            for _ in range(3):
+                await router.chat("hi")
+        last = [asked.connection for asked in server.asked[-3:]]
+        assert last == last[:1] * 3
+
+
+async def test_no_more_connections_are_kept_than_allowed():
+    with FaultyServer(slowly(0.02)) as server:
+        transport = PooledTransport(most_idle=3)
+        async with Router([deployment(server)], transport=transport) as router, in_time():
+            await at_once(router, 8)
+            assert transport.connections == (0, 3)
+            await transport.aclose()
+        assert server.open_connections() == 0
+
+
+async def test_a_connection_that_lay_idle_for_too_long_is_closed_with_those_below_it():
+    with FaultyServer(slowly(0.02)) as server:
+        transport = PooledTransport(keepalive=0.1)
+        async with Router([deployment(server)], transport=transport) as router, in_time():
+            await at_once(router, 4)
+            await anyio.sleep(0.15)
+            await router.chat("hi")
+            assert transport.connections == (0, 1)
+            await transport.aclose()
+        assert server.accepted == 5
+        assert server.open_connections() == 0
+
+
+async def test_giving_a_connection_back_closes_one_that_lay_idle_for_too_long():
+    with FaultyServer(slowly(0.02)) as server:
+        transport = PooledTransport(keepalive=0.15)
+        async with Router([deployment(server)], transport=transport) as router, in_time():
+            await at_once(router, 2)
+            for _ in range(5):
+                await anyio.sleep(0.05)
+                await router.chat("hi")
+            assert transport.connections == (0, 1)
+            await transport.aclose()
+
+
+@on_each_transport
+@chat_and_stream
+@pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
+@pytest.mark.parametrize("noticed", [True, False], ids=["before the next call", "by the next call"])
+async def test_a_connection_that_the_server_closed_while_it_was_idle_counts_for_nobody(
+    kind, streams, end, noticed
+):
+    def once(asked):
+        return (*fine(asked), end) if noticed else fine(asked)
+
+    acts = (once, fine) if noticed else (once, (end,), fine)
+    with FaultyServer(*acts) as server:
+        async with routing(kind, server, retry=None) as router, in_time():
+            await text_of(router, streams=streams)
+            await anyio.sleep(0.02)
+            reply = await router.chat("hi")
+            assert router._core.fleet["a"].error_rate == 0
+
+        assert [attempt.error for attempt in reply.trace.attempts] == [None]
+        assert server.accepted == 2
+        assert len(server.asked) == len(acts)
+
+
+@chat_and_stream
+@pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
+async def test_so_does_one_that_is_closed_as_the_next_call_begins(streams, end):
+    with FaultyServer(lambda asked: (*fine(asked), end), fine) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            await router.chat("hi")
+            await anyio.sleep(0.02)
+            for place in router._http._own._places.values():
+                for line in place.idle:
+                    line._readable = bool  # It looks alive, as it does a moment before the news arrives.
+            assert await text_of(router, streams=streams) == TEXT
+            assert router._core.fleet["a"].error_rate == 0
+
+
+async def test_however_many_connections_have_been_closed_meanwhile_the_next_call_succeeds():
+    def act(asked):
+        return (*slowly(0.02)(asked), Do.FIN)
+
+    with FaultyServer(*[act] * 6, fine) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            await at_once(router, 6)
+            await anyio.sleep(0.02)
+            assert (await router.chat("hi")).text == TEXT
+            assert router._http._own.connections == (0, 1)
+
+
+@on_each_transport
+async def test_a_second_connection_that_is_closed_is_a_failure(kind):
+    with FaultyServer(fine, (Do.FIN,), (Do.FIN,), fine) as server:
+        async with routing(kind, server, retry=None) as router, in_time():
+            await router.chat("hi")
+            with pytest.raises(AllAttemptsFailedError) as caught:
+                await router.chat("hi")
+
+        assert type(caught.value.__cause__) is ReadError
+        assert len(server.asked) == 3
+
+
+@on_each_transport
+@pytest.mark.parametrize(
+    "part",
+    [head()[:10], head(content_length=5), b"HTTP/1.1 100 Continue\r\n\r\n"],
+    ids=["a part of the head", "the head", "a word in advance"],
+)
+async def test_a_connection_that_is_closed_after_a_part_of_the_reply_is_a_failure(kind, part):
+    with FaultyServer(fine, (part, Pause(0.02), Do.FIN), fine) as server:
+        async with routing(kind, server, retry=None) as router, in_time():
+            await router.chat("hi")
+            with pytest.raises(AllAttemptsFailedError) as caught:
+                await router.chat("hi")
+
+        assert type(caught.value.__cause__) is ReadError
+        assert len(server.asked) == 2
+
+
+@on_each_transport
+async def test_a_connection_that_stays_silent_on_its_second_request_is_not_tried_again(kind):
+    with FaultyServer(fine, (Do.STALL,), fine) as server, FaultyServer() as sound:
+        async with routing(kind, server, sound, timeout=0.05) as router, in_time():
+            await router.chat("hi")
+            reply = await router.chat("hi")
+
+        assert reply.deployment == "b"
+        assert len(server.asked) == 2
+
+
+_SOMEBODYS = sized(CHAT.replace(b"Rayleigh", b"somebody else's"))
+
+
+@chat_and_stream
+@pytest.mark.parametrize(
+    "surplus", [_SOMEBODYS, b"H", b"\r\n", b"\0" * 70_000], ids=["a reply", "a byte", "a line", "much"]
+)
+@pytest.mark.parametrize("late", [False, True], ids=["in the same read", "late"])
+async def test_what_comes_after_a_reply_never_answers_another_call(streams, surplus, late):
+    reply = streamed() if streams else sized(CHAT)
+    acts = (reply, Pause(0.02), surplus) if late else (reply + surplus,)
+    with FaultyServer(acts, fine) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            assert await text_of(router, streams=streams) == TEXT
+            await anyio.sleep(0.05 if late else 0)
+            assert await text_of(router, streams=streams) == TEXT
+
+        assert server.accepted == 2
+
+
+async def test_a_call_that_ends_after_the_transport_was_closed_leaves_no_connection():
+    with FaultyServer(slowly(0.05)) as server:
+        transport = PooledTransport()
+        async with Router([deployment(server)], transport=transport) as router, in_time():
+            async with anyio.create_task_group() as group:
+                group.start_soon(router.chat, "hi")
+                await anyio.sleep(0.03)
+                await transport.aclose()
+            assert transport.connections == (0, 0)
+            assert server.open_connections() == 0
+
+
+async def test_a_stream_given_back_while_the_transport_closes_leaves_no_connection():
+    with FaultyServer() as server:
+        for count in range(8):
+            transport = PooledTransport()
+            async with Router([deployment(server)], transport=transport) as router, in_time():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(router.chat, "hi")
+                    while not transport.connections[0]:
+                        await anyio.lowlevel.checkpoint()
+                    for _ in range(count * 3):
+                        await anyio.lowlevel.checkpoint()
+                    await transport.aclose()
+                assert transport.connections == (0, 0)
+                assert server.open_connections() == 0

@@ -1,0 +1,243 @@
+"""Over TLS: replies, certificates, and what may happen to a handshake."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import anyio
+import pytest
+import trustme
+
+from polyroute import AllAttemptsFailedError, ConfigurationError, ConnectError, ReadError
+from tests.transports.faulty_server import (
+    CHAT,
+    STREAMING,
+    TEXT,
+    TOKENS,
+    Do,
+    FaultyServer,
+    Pause,
+    chunk,
+    fine,
+    sized,
+)
+from tests.transports.kinds import POOLED, deployment, in_time, routing
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names the private authority."""
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+
+def secured(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    """The server's side of TLS, as who is called *names*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*(names or ("127.0.0.1",))).configure_cert(context)
+    return context
+
+
+async def failure(router) -> Exception:
+    with pytest.raises(AllAttemptsFailedError) as caught:
+        await router.chat("hi")
+    return caught.value.__cause__
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_chats_and_streams_go_over_one_connection_with_a_private_authority(authority):
+    with FaultyServer(tls=secured(authority)) as server:
+        async with routing(POOLED, server) as router, in_time():
+            for _ in range(2):
+                assert (await router.chat("hi")).text == TEXT
+                async with router.stream("hi") as stream:
+                    assert (await stream.response()).text == TEXT
+        assert server.accepted == 1
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_so_they_do_by_name(authority):
+    with FaultyServer(tls=secured(authority, "localhost")) as server:
+        named = deployment(server.url.replace("127.0.0.1", "localhost"))
+        async with routing(POOLED, named) as router, in_time():
+            assert (await router.chat("hi")).text == TEXT
+
+
+async def expect_no_trust(server: FaultyServer, says: str) -> None:
+    with FaultyServer() as sound:
+        async with routing(POOLED, server, sound) as router, in_time():
+            reply = await router.chat("hi")
+
+    error = reply.trace.attempts[0].error
+    assert type(error) is ConnectError
+    assert not error.transient
+    assert not error.may_have_run
+    assert says in str(error)
+    assert not server.asked
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused_for_good(authority):
+    with FaultyServer(tls=secured(authority)) as server:
+        await expect_no_trust(server, "certificate does not verify")
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_certificate_for_another_host_is_refused_for_good(authority):
+    with FaultyServer(tls=secured(authority, "elsewhere.example")) as server:
+        await expect_no_trust(server, "127.0.0.1")
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_certificate_that_is_signed_by_itself_is_refused_for_good():
+    with FaultyServer(tls=secured(trustme.CA())) as server:
+        await expect_no_trust(server, "set SSL_CERT_FILE")
+
+
+async def test_an_authority_that_cannot_be_read_is_a_matter_of_configuration(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nothing.pem"))
+    async with routing(POOLED, deployment("https://127.0.0.1:9/v1")) as router, in_time():
+        with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+            await router.chat("hi")
+
+
+@pytest.mark.parametrize(
+    "greeting", [(b"SSH-2.0-OpenSSH_9.7\r\n",), (Do.FIN,), (Do.RESET,)], ids=["plain text", "closed", "reset"]
+)
+async def test_a_handshake_that_fails_is_no_connection_and_may_be_tried_again(greeting):
+    with FaultyServer(greeting=(Pause(0.01), *greeting)) as server:
+        url = server.url.replace("http:", "https:")
+        async with routing(POOLED, deployment(url), retry=None) as router, in_time():
+            error = await failure(router)
+        assert server.open_connections() == 0
+
+    assert type(error) is ConnectError
+    assert error.transient
+    assert not error.may_have_run
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_no_tls_version_in_common_is_no_connection(authority):
+    context = secured(authority)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES256-SHA")
+    with FaultyServer(tls=context) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            assert type(await failure(router)) is ConnectError
+
+
+async def test_plain_http_asked_of_a_tls_server_is_no_reply(authority):
+    with FaultyServer(tls=secured(authority)) as server:
+        plain = deployment(server.url.replace("https:", "http:"))
+        async with routing(POOLED, plain, retry=None) as router, in_time():
+            error = await failure(router)
+
+    assert error.transient
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
+async def test_a_connection_closed_while_it_was_idle_counts_for_nobody(authority, end):
+    with FaultyServer(lambda asked: (*fine(asked), end), fine, tls=secured(authority)) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            await router.chat("hi")
+            await anyio.sleep(0.02)
+            reply = await router.chat("hi")
+
+    assert [attempt.error for attempt in reply.trace.attempts] == [None]
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
+async def test_a_stream_that_is_cut_is_broken(authority, end):
+    act = (STREAMING, chunk(TOKENS[0])[:9], Pause(0.02), end)
+    with FaultyServer(act, tls=secured(authority)) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            with pytest.raises(AllAttemptsFailedError) as caught:
+                async with router.stream("hi"):
+                    pass
+
+    assert type(caught.value.__cause__) is ReadError
+
+
+class Spoken:
+    """A server that says TLS records as the test puts them together, and answers one request a connection."""
+
+    def __init__(self, context: ssl.SSLContext, said: list[bytes], raw: bytes = b"") -> None:
+        self._context, self._said, self._raw = context, said, raw
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+        self.accepted = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with socket.create_connection(self._listener.getsockname()):
+            pass
+        self._thread.join(5)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                tls = self._context.wrap_bio(incoming, outgoing, server_side=True)
+                if not self._step(tls.do_handshake, connection, incoming, outgoing):
+                    return
+                self.accepted += 1
+                self._step(partial(tls.read, 65536), connection, incoming, outgoing)
+                for said in self._said if self.accepted == 1 else self._said[:1]:
+                    tls.write(said)
+                # All records in one piece, so that one read has them all.
+                connection.sendall(outgoing.read() + self._raw)
+                while connection.recv(65536):
+                    pass
+
+    def _step(self, step, connection, incoming, outgoing) -> bool:
+        while True:
+            try:
+                step()
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                received = connection.recv(65536)
+                if not received:
+                    return False
+                incoming.write(received)
+            else:
+                connection.sendall(outgoing.read())
+                return True
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_record_after_the_replys_last_never_answers_another_call(authority):
+    somebodys = sized(CHAT.replace(b"Rayleigh", b"somebody else's"))
+    with Spoken(secured(authority), [sized(CHAT), somebodys]) as server:
+        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+            for _ in range(2):
+                assert (await router.chat("hi")).text == TEXT
+            await router._http._own.aclose()
+        assert server.accepted == 2
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_bytes_that_are_no_record_break_the_connection(authority):
+    with Spoken(secured(authority), [STREAMING], raw=b"no record at all") as server:
+        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+            error = await failure(router)
+
+    assert type(error) is ReadError
+    assert error.may_have_run
