@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 __all__ = ["CLIENTS", "Client", "version_of"]
 
 MODEL = "gpt-5-mini"
-KEY = "sk-of-nobody"
+KEY = "sk-proj-" + "of-nobody-" * 15  # as long as real ones, which are looked for in what a host says
 MESSAGES = [
     {"role": "system", "content": "You are terse."},
     {"role": "user", "content": "Why is the sky blue? " * 10},

@@ -8,12 +8,13 @@ without it. A built-in's time counts as its caller's.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import cProfile
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from types import CodeType
@@ -21,35 +22,32 @@ from types import CodeType
 from clients import RouterAlone
 from cores import pin
 
-_CALLS = 5_000
+_REPEATS = 9
 _MOST = 30  # functions that are shown
 
 Call = Callable[[], Awaitable[object]]
 
 
-async def main() -> None:
-    pin("client")
+async def profile(calls: int) -> None:
     call = RouterAlone([]).chat
-    await _timed(call)
-    whole = median([await _timed(call) for _ in range(9)])
+    await _timed(call, calls)
+    whole = median([await _timed(call, calls) for _ in range(_REPEATS)])
     profiler = cProfile.Profile()
     profiler.enable()
-    for _ in range(_CALLS):
-        await call()
+    profiled = await _timed(call, calls)
     profiler.disable()
-    entries = profiler.getstats()
-    taken = sum(entry.inlinetime for entry in entries)
-    print(f"{whole:.1f} µs of CPU a call; under the profiler {taken / _CALLS * 1e6:.1f} µs.\n")
-    functions, files = _times(entries)
-    _show("function", functions.most_common(_MOST), taken, whole)
+    print(f"{whole:.1f} µs of CPU a call; under the profiler {profiled:.1f} µs.\n")
+    functions, files = _times(profiler.getstats())
+    taken = files.total()
     _show("file", files.most_common(), taken, whole)
+    _show("function", functions.most_common(_MOST), taken, whole)
 
 
-async def _timed(call: Call) -> float:
+async def _timed(call: Call, calls: int) -> float:
     began = time.process_time()
-    for _ in range(_CALLS):
+    for _ in range(calls):
         await call()
-    return (time.process_time() - began) / _CALLS * 1e6
+    return (time.process_time() - began) / calls * 1e6
 
 
 def _times(entries: Iterable[cProfile.profiler_entry]) -> tuple[Counter[str], Counter[str]]:
@@ -96,12 +94,21 @@ def _short(file: str) -> str:
     return parts[-1]
 
 
-def _show(what: str, times: Iterable[tuple[str, float]], taken: float, whole: float) -> None:
+def _show(what: str, times: Sequence[tuple[str, float]], taken: float, whole: float) -> None:
     print(f"   µs  share  {what}")
     for name, seconds in times:
         print(f"{seconds / taken * whole:5.1f}  {seconds / taken:5.1%}  {name}")
     print()
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--calls", type=int, default=5_000)
+    pin("client")
+    asyncio.run(profile(parser.parse_args().calls))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -80,11 +80,10 @@ class Bench:
             each["tasks"] + each["connections"] + each["in_flight"] + each["connections_at_the_end"]
             for each in came["polyroute"]
         )
-        cells = {name: "; ".join(map(str, counts)) for name, counts in succeeded.items()}
-        cells["polyroute"] += f" ({left or 'nothing'} left)"
+        cells = {name: _counted(counts) for name, counts in succeeded.items()}
+        cells["polyroute"] += f"; {left or 'nothing'} left"
         return Row(
-            "400 calls cancelled, then 100 more: how many of these succeed, in each of several storms; "
-            "httpx with a pool of 5",
+            "400 calls cancelled, then 100 more",
             cells,
             reached=min(succeeded["polyroute"]) - left,
             bar=100,
@@ -105,7 +104,7 @@ class Bench:
             taken = imports.import_times(self._litellm_python, theirs, rounds=rounds)
             figures[_LITELLM] = taken[_LITELLM]
             ratios[_LITELLM] = _ratios(taken, taken[imports.BASE])[_LITELLM]
-        return _row("import, against that of httpx, pydantic and anyio", imports.BAR, figures, ratios)
+        return _row("import, against httpx, pydantic and anyio", imports.BAR, figures, ratios)
 
     def _rounds(self, rounds: int) -> int:
         return max(3, rounds // 5) if self._quick else rounds
@@ -141,13 +140,19 @@ def _row(
     ratios: Mapping[str, Sequence[float]],
 ) -> Row:
     """A line of ratios; where there is nothing to compare with, of the plain figures."""
-    costs = {name.removesuffix(" alone"): Spread.of(values) for name, values in figures.items()}
-    shown = {name: _shown(Spread.of(values)) for name, values in ratios.items() if name != BASELINE}
     if not ratios:
         (values,) = figures.values()
         return Row(title, {"polyroute": _shown(Spread.of(values), "µs")}, {}, median(values), bar)
+    cells = {name: _shown(Spread.of(values)) for name, values in ratios.items()}
+    costs = {name: Spread.of(values) for name, values in figures.items()}
     ours = ratios.get("polyroute")
-    return Row(title, {BASELINE: "1", **shown}, costs, median(ours) if ours else None, bar)
+    return Row(title, {**cells, BASELINE: "1"}, costs, median(ours) if ours else None, bar)
+
+
+def _counted(counts: Sequence[int]) -> str:
+    """How many calls succeeded after each storm, in words."""
+    of_each = f"{counts[0]} of 100" if len(set(counts)) == 1 else f"{', '.join(map(str, counts))} of 100"
+    return f"{of_each}, {len(counts)} times"
 
 
 def _shown(spread: Spread, unit: str = "") -> str:

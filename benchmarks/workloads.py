@@ -33,7 +33,7 @@ WORKLOADS = {
     "chat1": Workload("chat, 1 in flight", in_flight=1, calls=150, bar=0.85),
     "chat16": Workload("chat, 16 in flight", in_flight=16, calls=160, bar=0.45),
     "chat128": Workload(
-        "chat, 128 in flight, a server that takes 200 ms",
+        "chat, 128 in flight, 200 ms each",
         in_flight=128,
         calls=256,
         rounds=9,
@@ -41,14 +41,14 @@ WORKLOADS = {
         bar=0.10,
     ),
     "stream": Workload(
-        "stream of 200 chunks in one burst, 8 in flight",
+        "stream, 200 chunks in one burst, 8 in flight",
         in_flight=8,
         calls=24,
         operation="stream",
         bar=1.1,
     ),
     "paced": Workload(
-        "stream of 200 chunks, one each 5 ms, 8 in flight",
+        "stream, 200 chunks 5 ms apart, 8 in flight",
         in_flight=8,
         calls=8,
         rounds=9,
@@ -56,14 +56,14 @@ WORKLOADS = {
         paths=("/paced/v1", "/paced/v1"),
     ),
     "fallback16": Workload(
-        "fallback after one 503, 16 in flight, against one call of raw httpx",
+        "fallback after one 503, 16 in flight",
         in_flight=16,
         calls=160,
         paths=("/bad/v1", "/v1"),
         bar=1.0,
     ),
     "router": Workload(
-        "the router alone, over FakeProvider, in µs",
+        "the router alone, over FakeProvider",
         in_flight=1,
         calls=2_000,
         clients=("router alone",),

@@ -89,6 +89,14 @@ def test_the_ceiling_doubles_up_to_the_cap():
     assert policy.decide([failed()] * 900, remaining=None, others=0) == Retry(8.0)
 
 
+def test_the_defaults():
+    policy = ExponentialBackoff()
+    assert (policy.max_retries, policy.base, policy.cap, policy.patience) == (2, 0.5, 8.0, 20.0)
+    assert ExponentialBackoff(0, 0, 0, patience=0) == ExponentialBackoff(
+        max_retries=0, base=0, cap=0, patience=0
+    )
+
+
 def test_jitter_is_full_and_seeded():
     waits = [
         ExponentialBackoff(rng=Random(seed)).decide([failed()], remaining=None, others=0).delay

@@ -63,6 +63,17 @@ async def test_weighted_draws_by_weight():
     assert served["a"] / 2_000 == pytest.approx(0.75, abs=0.04)
 
 
+async def test_weighted_tells_the_chances_it_drew_with():
+    class Fleet:
+        rng = Random(1)
+
+    choice = await Weighted().choose(
+        None, [deployment("a", weight=3), deployment("b", weight=1)], (), Fleet()
+    )
+    assert choice.scores == {"a": 0.75, "b": 0.25}
+    assert choice.propensity == choice.scores[choice.deployment.id]
+
+
 async def test_weighted_is_the_same_again_with_the_same_chance():
     async def served(seed):
         async with Router(

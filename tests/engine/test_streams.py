@@ -14,6 +14,7 @@ from polyroute import (
     ChatResponse,
     ChatStream,
     ConfigurationError,
+    Opaque,
     OutputValidationError,
     ReadError,
     Reasoning,
@@ -22,7 +23,9 @@ from polyroute import (
     Strategy,
     StreamInterruptedError,
     Text,
+    TokenLogprob,
     ToolCall,
+    ToolCallDelta,
     Usage,
 )
 from polyroute.testing import FakeProvider
@@ -68,6 +71,42 @@ async def test_everything_a_reply_can_hold_comes_through_a_stream():
     assert (streamed.text, streamed.reasoning, streamed.tool_calls) == ("42", "hm", reply.tool_calls)
     assert streamed.finish_reason == "tool_calls"
     assert streamed.message == reply.message
+
+
+async def test_every_kind_of_chunk_finds_its_place_in_the_reply():
+    class Chunks:
+        name = "chunks"
+
+        async def chat(self, call):
+            raise NotImplementedError
+
+        async def stream(self, call):
+            yield ChatChunk(id="r", model="m")
+            yield ChatChunk(opaque=Opaque("chunks", {"s": 1}))
+            yield ChatChunk(text="a", logprobs=(TokenLogprob("a", -0.1),))
+            yield ChatChunk(text="b", logprobs=(TokenLogprob("b", -0.2),), id="")
+            yield ChatChunk(refusal="no")
+            yield ChatChunk(text="other", index=1)
+            yield ChatChunk(tool_call_delta=ToolCallDelta(1, "2", "g", "{}"))
+            yield ChatChunk(tool_call_delta=ToolCallDelta(0, "1", "f", '{"x"'))
+            yield ChatChunk(tool_call_delta=ToolCallDelta(0, None, None, ": 1}"))
+            yield ChatChunk(tool_call_delta=ToolCallDelta(2, "3"))
+            yield ChatChunk(finish_reason="stop", index=1)
+            yield ChatChunk(finish_reason="length")
+            yield ChatChunk(usage=Usage(1, 2))
+
+    async with Router([deployment("a", Chunks())]) as router:
+        _, reply = await read(router)
+
+    assert (reply.id, reply.model, reply.text, reply.refusal) == ("r", "m", "ab", "no")
+    assert [each.token for each in reply.logprobs] == ["a", "b"]
+    assert reply.tool_calls == [ToolCall("1", "f", {"x": 1}, '{"x": 1}'), ToolCall("2", "g", {}, "{}")]
+    assert (reply.finish_reason, reply.usage) == ("length", Usage(1, 2))
+    assert reply.parts[0] == Opaque("chunks", {"s": 1})
+    assert [(choice.text, choice.finish_reason) for choice in reply.choices] == [
+        ("ab", "length"),
+        ("other", "stop"),
+    ]
 
 
 async def test_what_fails_before_the_first_token_falls_back_unseen():

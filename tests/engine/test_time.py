@@ -278,7 +278,9 @@ class TestAStream:
 
             assert isinstance(caught.value.__cause__, DeadlineExceededError)
             assert caught.value.partial.startswith("word word")
-            assert [type(attempt.error) for attempt in caught.value.__cause__.attempts] == [AttemptTimeoutError]
+            assert [type(attempt.error) for attempt in caught.value.__cause__.attempts] == [
+                AttemptTimeoutError
+            ]
             assert router._core.fleet["a"].in_flight == 0
             assert router._core.fleet["a"].error_rate == 0.0
 

@@ -94,6 +94,17 @@ async def test_what_is_no_reply_is_an_error_that_may_pass(body):
     assert len(str(error)) < 1_000
 
 
+async def test_the_error_says_what_is_missing():
+    with pytest.raises(ResponseDecodeError, match="the reply has no choices: .*c-1"):
+        await read({**OK, "choices": []})
+    with pytest.raises(ResponseDecodeError, match="the reply has nothing in it: .*c-1"):
+        await read(completion(choice({"content": ""}, None)))
+    with pytest.raises(ResponseDecodeError, match="no JSON came: the body is empty"):
+        await read(b"")
+    with pytest.raises(ResponseDecodeError, match="1 vectors were asked for and 0 came"):
+        await embedded({"data": []})
+
+
 async def test_the_error_says_how_the_reply_began():
     with pytest.raises(ResponseDecodeError, match="no JSON came.*Sign in") as caught:
         await read(b"<html>Sign in" + b"." * 10_000)
@@ -236,6 +247,7 @@ async def test_a_vector_in_base64_is_read_as_the_floats_that_it_spells():
         {"data": [{"embedding": ["x"]}]},
         {"data": [{"embedding": "not base64!"}]},
         {"data": [{"embedding": "AACAPwAA"}]},
+        {"data": [{"embedding": "AACA!PwAAAMA="}]},
         {"data": [{"embedding": {"float": [1.0]}}]},
     ],
 )

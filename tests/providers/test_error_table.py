@@ -193,6 +193,7 @@ async def test_a_code_or_the_words_say_more_than_the_status(status, body, error)
         ),
         (rb'{"error": {"message": "no \ud83d thing"}}', "400: no ? thing"),
         (b"\xff\xfe", "400: \ufffd\ufffd"),
+        (b"[" * 100_000, "400: " + "[" * 200),
     ],
 )
 async def test_what_the_host_said_is_read_from_each_shape(body, text):

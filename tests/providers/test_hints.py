@@ -147,6 +147,15 @@ async def test_a_bad_request_has_no_place_for_one():
     assert not hasattr(refusal, "retry_after")
 
 
+async def test_a_limit_that_is_told_with_another_status_bears_the_hint_too():
+    too_large = {"error": {"message": "Request too large", "type": "tokens", "code": "rate_limit_exceeded"}}
+    at_capacity = {"error": {"message": "flex tier at capacity", "code": "capacity_exceeded"}}
+
+    assert (await refused(too_large, 413, {"retry-after": "3"})).retry_after == 3.0
+    assert (await refused(too_large, 413, {"x-ratelimit-reset-tokens": "3s"})).retry_after == 3.0
+    assert (await refused(at_capacity, 498, {"retry-after": "3"})).retry_after == 3.0
+
+
 async def test_the_reset_of_a_limit_is_a_hint_only_where_the_limit_is_why():
     headers = {"x-ratelimit-reset-requests": "3h0m0s"}
 

@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 from pydantic import BaseModel, Field
 
-from polyroute import BadRequestError, Deployment, NamedTool, Router, Tool
+from polyroute import BadRequestError, Deployment, NamedTool, Router, Timeout, Tool
 from tests.providers.wire import KEY, OK, Response, Scripted, sent
 
 
@@ -133,6 +133,15 @@ async def test_what_holds_itself_is_refused_before_it_is_sent():
 
     with pytest.raises(BadRequestError, match="cannot be written as JSON"):
         await sent(extra=endless)
+
+
+async def test_the_wait_for_a_first_token_ends_with_the_head_of_a_plain_reply():
+    transport = Scripted(Response(OK))
+    router = Router([Deployment("openai/gpt-5", api_key=KEY)], transport=transport)
+    await router.chat("hi", timeout=Timeout(first_token=5))
+
+    deadline = transport.sent[0].deadline
+    assert (deadline.phase, deadline.at) == ("attempt", deadline.end)
 
 
 # --- tools -------------------------------------------------------------------------------------

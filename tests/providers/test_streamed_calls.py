@@ -52,6 +52,10 @@ async def test_a_call_comes_in_pieces_that_its_index_holds_together():
             [("", "f", "13"), ("", "f", "2")], id="with neither: a name begins one",
         ),
         pytest.param(
+            [(None, "a", "f", "1"), (None, "b", "g", "2"), (None, None, None, "3"), (None, "a", None, "4")],
+            [("a", "f", "14"), ("b", "g", "23")], id="without an id either: with the last one",
+        ),
+        pytest.param(
             [(0, None, "f", "1"), (0, "a", None, "3")],
             [("a", "f", "13")], id="an id that comes late",
         ),

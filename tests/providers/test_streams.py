@@ -11,18 +11,20 @@ from polyroute import (
     AuthenticationError,
     ChatChunk,
     ContentFilterError,
+    Deployment,
     Opaque,
     OverloadedError,
     ReadError,
     Reasoning,
     ResponseDecodeError,
+    Router,
     ServerError,
     StreamInterruptedError,
     Text,
     TokenLogprob,
     Usage,
 )
-from tests.providers.wire import OK, delta, told
+from tests.providers.wire import OK, Response, Scripted, delta, told
 from tests.wire_server import events
 
 ROLE = delta("", role="assistant")
@@ -184,6 +186,19 @@ async def test_a_plain_body_instead_of_a_stream_is_what_it_says(body, error):
     assert type((await told(body)).cause) is error
 
 
+async def test_one_who_leaves_early_closes_the_response():
+    response = Response([events(delta("Hel"), done=False), events(delta("lo"), STOP)])
+    router = Router([Deployment("openai/gpt-5", api_key="k-0123456789")], transport=Scripted(response))
+
+    async with router.stream("hi") as stream:
+        async for chunk in stream:
+            assert chunk.text == "Hel"
+            break
+
+    assert response.closed
+    assert not response.drained
+
+
 # --- what breaks it ----------------------------------------------------------------------------
 
 
@@ -231,6 +246,7 @@ async def test_an_event_that_is_an_error_or_none_at_all_breaks_the_stream_where_
         ('"on fire"', ServerError),
         ('{"error": {"message": "busy", "code": 503}}', OverloadedError),
         ("{}", ServerError),
+        ('{"message": "busy", "code": 503, "choices": []}', OverloadedError),
     ],
 )
 async def test_an_event_that_is_named_an_error_is_one(data, error):
@@ -356,6 +372,15 @@ async def test_reasoning_for_the_host_alone_is_put_together_and_told_once():
     assert stream.reply.message.content == (Reasoning("Hm."), kept, Text("Yes"))
 
 
+async def test_reasoning_that_is_told_in_words_and_again_in_details_is_told_once():
+    stream = await told(
+        events(delta(reasoning="Hm."), delta("", reasoning_details=[detail("Hm.")]), delta("Yes"), STOP)
+    )
+
+    assert stream.reply.reasoning == "Hm."
+    assert stream.chunks[1].opaque.data == {"reasoning_details": [detail("Hm.")]}
+
+
 @pytest.mark.parametrize(
     "after",
     [
@@ -406,11 +431,12 @@ async def test_log_probabilities_come_with_their_text():
 async def test_each_choice_is_told_by_its_index():
     second = delta("b", finish_reason="length")
     second["choices"][0]["index"] = 1
-    stream = await told(events(delta("a"), second, STOP), n=2)
+    more = {"choices": [{"index": 1, "delta": {"content": "B"}}]}
+    stream = await told(events(delta("a"), more, second, STOP), n=2)
 
     assert [(each.text, each.finish_reason) for each in stream.reply.choices] == [
         ("a", "stop"),
-        ("b", "length"),
+        ("Bb", "length"),
     ]
 
 

@@ -20,7 +20,6 @@ def what_is_there_already() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nothing_is_left_to_the_garbage_collector() -> Iterator[None]:
     # A socket or a generator that is finalised warns, and a warning is an error.
-    gc.collect()
     yield
     gc.collect()
 

@@ -21,6 +21,7 @@ from tests.transports.faulty_server import (
     FaultyServer,
     head,
 )
+from tests.transports.floods import TOO_MUCH
 from tests.transports.kinds import POOLED, in_time, on_each_transport, routing
 
 _MIB = 1024 * 1024

@@ -39,7 +39,7 @@ from tests.transports.faulty_server import (
 )
 from tests.transports.kinds import BORROWED, POOLED, deployment, in_time, on_each_transport, routing
 
-_LIMIT = 0.05
+_LIMIT = 0.06
 _PING = chunk(b": ping\n\n")
 _STALLED = (Do.STALL,)
 _TRICKLES = {

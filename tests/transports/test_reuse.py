@@ -5,7 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from polyroute import AllAttemptsFailedError, ReadError, Router
+from polyroute import AllAttemptsFailedError, ReadError, Router, Timeout
+from polyroute.deployments import Deadline
+from polyroute.protocols import HTTPRequest
 from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import (
     CHAT,
@@ -236,3 +238,51 @@ async def test_a_stream_given_back_while_the_transport_closes_leaves_no_connecti
                     await transport.aclose()
                 assert transport.connections == (0, 0)
                 assert server.open_connections() == 0
+
+
+async def test_a_bug_comes_out_as_itself_and_leaves_nothing():
+    transport = PooledTransport()
+    with FaultyServer() as server:
+        deadline = Deadline(anyio.current_time() + 5)
+        broken = HTTPRequest(method="POST", url=server.url, headers=((b"x", 1),), body=b"", deadline=deadline)
+        with pytest.raises(TypeError):
+            await transport.send(broken)
+        assert transport.connections == (0, 0)
+        assert server.open_connections() == 0
+    await transport.aclose()
+
+
+async def test_a_whole_reply_is_one_whatever_becomes_of_its_connection():
+    transport = PooledTransport()
+    with FaultyServer() as server:
+        deadline = Deadline(anyio.current_time() + 5)
+        request = HTTPRequest(method="POST", url=server.url, headers=(), body=b"", deadline=deadline)
+        received = await transport.send(request)
+        assert received.headers == {"content-type": "application/json", "content-length": str(len(CHAT))}
+        assert received.headers["content-type"] == "application/json"
+        assert await received.read() == CHAT
+        (line,) = transport._busy
+        line._connection._h11_state = None  # What httpcore does with it now fails.
+        for _ in range(2):
+            await received.aclose()
+            assert transport.connections == (0, 0)
+    await transport.aclose()
+
+
+@on_each_transport
+async def test_without_a_limit_for_connecting_the_deadline_holds(kind):
+    with FaultyServer() as server:
+        async with routing(kind, server, timeout=Timeout(connect=None)) as router, in_time():
+            assert (await router.chat("hi")).text == TEXT
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_connection_is_watched_where_the_system_has_no_poll_too(monkeypatch):
+    monkeypatch.delattr("select.poll")  # as on Windows
+    with FaultyServer(fine, lambda asked: (*fine(asked), Do.FIN), fine) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            for _ in range(3):
+                assert (await router.chat("hi")).text == TEXT
+                await anyio.sleep(0.02)
+        assert server.accepted == 2
+        assert len(server.asked) == 3

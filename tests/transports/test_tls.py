@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -170,11 +171,16 @@ async def test_a_stream_that_is_cut_is_broken(authority, end):
     assert type(caught.value.__cause__) is ReadError
 
 
+_GONE = object()
+
+
 class Spoken:
     """A server that says TLS records as the test puts them together, and answers one request a connection."""
 
-    def __init__(self, context: ssl.SSLContext, said: list[bytes], raw: bytes = b"") -> None:
-        self._context, self._said, self._raw = context, said, raw
+    def __init__(
+        self, context: ssl.SSLContext, said: list[bytes], *, raw: bytes = b"", farewell: bool = False
+    ) -> None:
+        self._context, self._said, self._raw, self._farewell = context, said, raw, farewell
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/v1"
         self.accepted = 0
@@ -196,30 +202,35 @@ class Spoken:
             with connection:
                 incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
                 tls = self._context.wrap_bio(incoming, outgoing, server_side=True)
-                if not self._step(tls.do_handshake, connection, incoming, outgoing):
+                if self._step(tls.do_handshake, connection, incoming, outgoing) is _GONE:
                     return
                 self.accepted += 1
-                self._step(partial(tls.read, 65536), connection, incoming, outgoing)
+                asked = b""
+                while not asked.endswith(b"}"):
+                    asked += self._step(partial(tls.read, 65536), connection, incoming, outgoing)
                 for said in self._said if self.accepted == 1 else self._said[:1]:
                     tls.write(said)
+                if self._farewell:
+                    with suppress(ssl.SSLWantReadError):
+                        tls.unwrap()
                 # All records in one piece, so that one read has them all.
                 connection.sendall(outgoing.read() + self._raw)
                 while connection.recv(65536):
                     pass
 
-    def _step(self, step, connection, incoming, outgoing) -> bool:
+    def _step(self, step, connection, incoming, outgoing):
         while True:
             try:
-                step()
+                result = step()
             except ssl.SSLWantReadError:
                 connection.sendall(outgoing.read())
                 received = connection.recv(65536)
                 if not received:
-                    return False
+                    return _GONE
                 incoming.write(received)
             else:
                 connection.sendall(outgoing.read())
-                return True
+                return result
 
 
 @pytest.mark.usefixtures("trusted")
@@ -231,6 +242,24 @@ async def test_a_record_after_the_replys_last_never_answers_another_call(authori
                 assert (await router.chat("hi")).text == TEXT
             await router._http._own.aclose()
         assert server.accepted == 2
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_farewell_in_the_same_read_ends_the_connection(authority):
+    with Spoken(secured(authority), [sized(CHAT)], farewell=True) as server:
+        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+            for _ in range(2):
+                assert (await router.chat("hi")).text == TEXT
+                assert router._http._own.connections == (0, 0)
+        assert server.accepted == 2
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_so_do_bytes_that_are_no_record_after_the_replys_last(authority):
+    with Spoken(secured(authority), [sized(CHAT)], raw=b"no record at all") as server:
+        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+            assert (await router.chat("hi")).text == TEXT
+            assert router._http._own.connections == (0, 0)
 
 
 @pytest.mark.usefixtures("trusted")

@@ -6,10 +6,10 @@ then a stream's limits no longer move, and the transports must bound each wait t
 
 from __future__ import annotations
 
-from importlib import import_module
 from math import inf
 
 import anyio
+import httpx
 import pytest
 
 from polyroute.deployments import Deadline
@@ -91,26 +91,31 @@ def test_where_its_end_is_not_known_it_begins_with_the_first_wait():
     assert [moment + until for moment in (50.0, 53.0)] == [55.0, 55.0]
 
 
-async def test_a_connection_into_which_nobody_can_look_is_used_once():
-    """As it would be where httpx named its insides otherwise."""
-    httpx = import_module("httpx")
+class Closed(httpx.AsyncBaseTransport):
+    """A transport whose insides go by other names, and that tells of its socket only where it is asked to."""
 
-    class Closed(httpx.AsyncBaseTransport):
-        def __init__(self):
-            self.open = httpx.AsyncHTTPTransport()
+    def __init__(self, *, tells: bool):
+        self._open = httpx.AsyncHTTPTransport()
+        self._tells = tells
 
-        async def handle_async_request(self, request):
-            return await self.open.handle_async_request(request)
+    async def handle_async_request(self, request):
+        response = await self._open.handle_async_request(request)
+        if not self._tells:
+            del response.extensions["network_stream"]
+        return response
 
-        async def aclose(self):
-            await self.open.aclose()
+    async def aclose(self):
+        await self._open.aclose()
 
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_connection_into_which_nobody_can_look_is_used_once(tells):
     with FaultyServer((sized(b"{}"),)) as server:
-        line = Line(Closed(), forwarded=False)
-        for _ in range(2):
-            answer = await line.ask(httpx.Request("POST", server.url))
-            assert [data async for data in answer.stream] == [b"{}"]
-            await answer.stream.aclose()
-            assert line.used
-            assert not line.can_serve_again()
+        line = Line(Closed(tells=tells), forwarded=False)
+        answer = await line.ask(httpx.Request("POST", server.url))
+        assert [data async for data in answer.stream] == [b"{}"]
+        await answer.stream.aclose()
+        assert line.used
+        assert line.is_dead() is not tells
+        assert not line.can_serve_again()
         await line.aclose()

@@ -160,9 +160,10 @@ def error_of(
     if issubclass(kind, BadRequestError):
         return kind(text, status=said.status, body=said.body, request_id=request_id)
     error = kind(text, status=said.status, body=said.body, request_id=request_id)
-    if said.status in _HINTED or said.status >= 500:
-        # A limit's reset is a hint only where the limit is why: a host that fails always sends them.
-        error.retry_after = retry_after(headers, resets=said.status == 429, clock=clock)
+    if error.transient or said.status in _HINTED or said.status >= 500:
+        # A limit's reset is a hint only where the limit is why: a host that fails sends them too.
+        limited = isinstance(error, RateLimitError)
+        error.retry_after = retry_after(headers, resets=limited, clock=clock)
     if said.status in (501, 505):
         error.transient = False
     if should_retry in ("true", "false") and not isinstance(error, QuotaExhaustedError):

@@ -75,7 +75,7 @@ class Line:
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """Take hold of the socket as soon as there is one: httpcore loses it where a handshake is cancelled."""
-        if event == "connection.connect_tcp.complete":
+        if event.endswith("connect_tcp.complete"):
             self._stream = info["return_value"]
 
     def _opened(self, stream: Any) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import httpcore
@@ -89,6 +89,9 @@ class _Place:
         self.idle: deque[Line] = deque()
 
 
+_Places: TypeAlias = dict[tuple[bytes, bytes, int | None], _Place]
+
+
 class _WentStaleError(Exception):
     """A connection that was used before was closed by the server before it said a byte."""
 
@@ -106,7 +109,7 @@ class PooledTransport:
         self._keepalive = keepalive
         self._most_idle = most_idle
         self._addresses: dict[str, _Address] = {}
-        self._places: dict[tuple[bytes, bytes, int | None], _Place] = {}
+        self._places: _Places = {}
         self._busy: set[Line] = set()
         self._home: object = None
         self._lease: AsyncGenerator[None, None] | None = None
@@ -143,7 +146,7 @@ class PooledTransport:
     @property
     def connections(self) -> tuple[int, int]:
         """How many connections there are: in use, and idle."""
-        return len(self._busy), sum(len(place.idle) for place in self._places.values())
+        return len(self._busy), len(_idle(self._places))
 
     # --- one request ----------------------------------------------------------------------------
 
@@ -188,8 +191,10 @@ class PooledTransport:
         if whole and not self._closed:
             try:
                 await stream.aclose()
-            except BaseException:
+            except BaseException as exc:
                 await self._discard(line)
+                if isinstance(exc, Exception):
+                    return  # The reply is whole, whatever became of its connection.
                 raise
             # Meanwhile the transport may have been closed, or have moved to another event loop.
             if line in self._busy and not self._closed and line.can_serve_again():
@@ -272,27 +277,30 @@ class PooledTransport:
     def _leave(self) -> None:
         """Let go of the connections of another event loop, or of the process that forked this one."""
         lease, self._lease = self._lease, None
-        if self._process != os.getpid():
+        if self._process != os.getpid():  # pragma: no cover - tests see a forked process from outside
             # The parent uses them. Held on to, for what is finalised here would reach into its event loop.
-            self._inherited = (self._places, lease)
+            self._inherited = (self._inherited, self._places, self._busy, lease)
         elif lease is not None and is_running(self._home):
             start_there(self._home, partial(_end, lease))
         else:
-            for place in self._places.values():
-                for line in place.idle:
-                    line.hang_up()
+            for line in (*self._busy, *_idle(self._places)):
+                line.hang_up()
 
 
-async def _lease(places: dict[Any, _Place]) -> AsyncGenerator[None, None]:
+async def _lease(places: _Places) -> AsyncGenerator[None, None]:
     """Stays open for as long as the event loop does. A loop ends the generators that are left before
     it ends itself, and there, in it, the idle connections can still be closed as they should be."""
     try:
         yield
     finally:
-        lines = [line for place in places.values() for line in place.idle]
+        lines = _idle(places)
         for place in places.values():
             place.idle.clear()
         await close(*lines)
+
+
+def _idle(places: _Places) -> list[Line]:
+    return [line for place in places.values() for line in place.idle]
 
 
 async def _end(lease: AsyncGenerator[None, None]) -> None:
