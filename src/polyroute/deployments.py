@@ -15,6 +15,8 @@ from polyroute.settings import Price, Secret, SupportsSecret, Timeout, unbuilt
 from polyroute.types import ChatRequest, EmbedRequest
 
 if TYPE_CHECKING:
+    from anyio import CancelScope
+
     from polyroute.protocols import Provider, RetryPolicy, Strategy
 
 __all__ = ["ApiKey", "Call", "Deadline", "Deployment", "EmbedCall", "Route"]
@@ -166,10 +168,11 @@ class Deadline:
     """The moment by which an attempt must show its next sign of life.
 
     It holds the whole way for a plain reply; for a stream it moves on with each token. Times are
-    moments on the event loop's clock; *end* is that of the whole call.
+    moments on the event loop's clock; *end* is that of the whole call, and *scope* what cancels
+    the attempt, where the engine does so itself.
     """
 
-    __slots__ = ("_between_tokens", "_moves", "_whole", "at", "end", "phase")
+    __slots__ = ("_between_tokens", "_moves", "_whole", "at", "end", "phase", "scope")
 
     def __init__(
         self,
@@ -185,6 +188,7 @@ class Deadline:
         self._moves = False
         self.at: float = min(self._whole, first_token)
         self.phase: str = "first_token" if first_token < self._whole else "attempt"
+        self.scope: CancelScope | None = None
 
     def by(self, now: float) -> float:
         """When a wait that begins *now* must end.
@@ -206,6 +210,8 @@ class Deadline:
         """Lift the wait for the first token: a plain reply has begun."""
         self.phase = "attempt"
         self.at = self._whole
+        if self.scope is not None:
+            self.scope.deadline = self._whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from tests.transports.faulty_server import (
     slowly,
     streamed,
 )
-from tests.transports.kinds import BORROWED, POOLED, deployment, in_time, on_each_transport, routing
+from tests.transports.kinds import deployment, in_time, on_each_transport, routing
 
 _LIMIT = 0.06
 _PING = chunk(b": ping\n\n")
@@ -111,6 +111,13 @@ async def test_a_handshake_that_stalls_runs_out_the_limit_for_connecting(kind):
 
 
 @on_each_transport
+async def test_the_limit_for_connecting_ends_with_the_connection(kind):
+    with FaultyServer(slowly(0.3)) as server:
+        async with routing(kind, server, timeout=Timeout(connect=0.2), retry=None) as router, in_time():
+            assert (await router.chat("hi")).text == TEXT
+
+
+@on_each_transport
 async def test_the_attempts_own_limit_holds_while_connecting_too(kind):
     with FaultyServer(greeting=_STALLED) as server, FaultyServer() as sound:
         stalling = deployment(server.url.replace("http:", "https:"), "a")
@@ -144,11 +151,7 @@ async def test_a_chat_waits_so_long_for_its_head_where_that_was_said(kind, act):
     assert (error.phase, error.may_have_run) == ("first_token", True)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [POOLED, pytest.param(BORROWED, marks=pytest.mark.xfail(reason="the engine's own limit does not move"))],
-    ids=lambda kind: kind.name,
-)
+@on_each_transport
 async def test_once_its_head_has_come_a_chat_may_take_longer(kind):
     body = (CHAT[:9], Pause(0.3), CHAT[9:])
     with FaultyServer((head(content_length=len(CHAT)), *body)) as server:

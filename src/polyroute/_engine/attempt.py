@@ -105,7 +105,7 @@ class OpenAttempt(Generic[R]):
         deadline = self.deadline
         if self.seat.keeps_deadlines or deadline.at == inf:
             return await work
-        with anyio.CancelScope(deadline=deadline.at):
+        with anyio.CancelScope(deadline=deadline.at) as deadline.scope:
             return await work
         raise self.silent()
 
