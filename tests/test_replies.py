@@ -96,7 +96,15 @@ class TestAToolCall:
 
     @pytest.mark.parametrize(
         ("value", "text"),
-        [("plain", "plain"), ({"a": 1}, '{"a":1}'), ([1, None], "[1,null]"), (None, "null")],
+        [
+            ("plain", "plain"),
+            ({"a": 1}, '{"a":1}'),
+            ([1, None], "[1,null]"),
+            (None, "null"),
+            (float("nan"), "null"),
+            ("\ud83d", "\ud83d"),
+            (["\ud83d"], '["\ud83d"]'),
+        ],
     )
     def test_is_answered_by_its_result(self, value, text):
         message = ToolCall("1", "f", {}).result(value)
@@ -112,6 +120,10 @@ class TestAToolCall:
 
         assert ToolCall("1", "f").result(City(name="Rome")).content[0].content == '{"name":"Rome"}'
         assert ToolCall("1", "f").result(date(2026, 1, 2)).content[0].content == '"2026-01-02"'
+
+    def test_cannot_be_answered_by_what_nobody_can_write(self):
+        with pytest.raises(ValueError, match="Unable to serialize"):
+            ToolCall("1", "f").result(object())
 
 
 def test_a_message_takes_any_sequence_of_parts_and_keeps_a_tuple():

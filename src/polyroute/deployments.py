@@ -295,9 +295,10 @@ def check_address(owner: str, base_url: str) -> None:
 
 def clean(what: str, value: object) -> str:
     """*value*, if it can stand in a header; what it holds is never shown, it may be a key."""
-    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
-        raise ConfigurationError(f"{what} must be printable ASCII without line breaks, and not empty")
-    return value
+    if isinstance(value, str) and value and value.isascii() and value.isprintable():
+        return value
+    del value  # A traceback may show what its frames hold.
+    raise ConfigurationError(f"{what} must be printable ASCII without line breaks, and not empty")
 
 
 def _headers(owner: str, given: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -354,9 +354,13 @@ def _result_text(value: object) -> str:
     if isinstance(value, str):
         return value
     # Tools give back what they like, dates and pydantic models among it.
-    from pydantic_core import to_json
+    from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
-    return to_json(value).decode()
+    try:
+        return to_json(value, inf_nan_mode="null").decode()
+    except PydanticSerializationError:
+        # Half of a surrogate pair, of which a tool that cuts text may leave one; anything else raises again.
+        return json.dumps(to_jsonable_python(value, inf_nan_mode="null"), ensure_ascii=False)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

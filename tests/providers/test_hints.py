@@ -135,9 +135,16 @@ async def test_what_may_pass_bears_the_hint(status):
     assert (await refused(b"", status, {"retry-after": "3"})).retry_after == 3.0
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 409])
 async def test_a_refusal_for_good_bears_none(status):
     assert (await refused(b"", status, {"retry-after": "3"})).retry_after is None
+
+
+@pytest.mark.parametrize(("status", "again"), [(402, "true"), (404, "true"), (429, "false"), (503, "false")])
+async def test_a_hint_is_kept_whether_or_not_the_host_wants_to_be_tried_again(status, again):
+    headers = {"retry-after": "3", "x-should-retry": again}
+
+    assert (await refused(b"", status, headers)).retry_after == 3.0
 
 
 async def test_a_bad_request_has_no_place_for_one():

@@ -283,6 +283,21 @@ async def test_a_host_of_ones_own_is_a_host_with_other_words():
     assert json.loads(transport.sent[1].body)["max_completion_tokens"] == 3
 
 
+async def test_a_format_that_cannot_embed_serves_no_vectors():
+    class ChatOnly:
+        name = "chat-only"
+        path = encode = decode = stream_decoder = decode_error = None
+
+    provider = HTTPProvider(HOSTS["openai"], Scripted(), wire_format=ChatOnly())
+    router = Router([Deployment("mine/any", provider=provider, api_key=KEY)])
+
+    assert provider.kinds("any") == {"chat"}
+    with pytest.raises(NoDeploymentAvailableError, match="does not serve embed calls"):
+        await router.embed("hi")
+    with pytest.raises(ConfigurationError, match="'chat-only' has no embeddings"):
+        await provider.embed(None)
+
+
 async def test_a_key_that_has_gone_since_the_call_was_planned_is_missed(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     transport = Scripted(Response(OK))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from polyroute import (
     Reasoning,
     Text,
     Timeout,
+    ToolCall,
     ToolResult,
 )
 from polyroute.deployments import Call, Deadline, EmbedCall
@@ -133,6 +135,12 @@ def test_a_replys_own_dict_is_read_as_the_reply_was(message):
     parts = [part for part in reply.message.parts if thought or not isinstance(part, Reasoning)]
 
     assert list(read_messages([message])[0].parts) == [part for part in parts if part != Text("")]
+
+
+@pytest.mark.parametrize("part", [ToolCall("c", "now"), ToolResult("c", "12")])
+def test_what_no_user_can_say_is_a_bug_of_whoever_made_a_user_say_it(part):
+    with pytest.raises(TypeError, match="stands in no message of a user"):
+        sent_back(OPENAI, Message("user", [part]))
 
 
 USERS_PARTS = st.one_of(

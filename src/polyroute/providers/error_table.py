@@ -137,7 +137,6 @@ _BY_TYPE = {
 }
 
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "mistral-correlation-id")
-_HINTED = frozenset({408, 409, 425, 429})
 _SNIPPET = 200  # characters kept of what is no JSON
 _READ = 20_000  # characters of a host's message in which patterns are looked for
 _LONGEST = 2_000  # of them that stand in an error's text; its body holds them all
@@ -160,14 +159,14 @@ def error_of(
     if issubclass(kind, BadRequestError):
         return kind(text, status=said.status, body=said.body, request_id=request_id)
     error = kind(text, status=said.status, body=said.body, request_id=request_id)
-    if error.transient or said.status in _HINTED or said.status >= 500:
-        # A limit's reset is a hint only where the limit is why: a host that fails sends them too.
-        limited = isinstance(error, RateLimitError)
-        error.retry_after = retry_after(headers, resets=limited, clock=clock)
     if said.status in (501, 505):
         error.transient = False
     if should_retry in ("true", "false") and not isinstance(error, QuotaExhaustedError):
         error.transient = should_retry == "true"
+    limited = isinstance(error, RateLimitError)
+    if error.transient or limited or isinstance(error, ServerError):
+        # A limit's reset is a hint only where the limit is why: a host that fails sends them too.
+        error.retry_after = retry_after(headers, resets=limited, clock=clock)
     return error
 
 
