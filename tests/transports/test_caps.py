@@ -50,16 +50,20 @@ async def test_a_body_that_is_as_large_as_is_allowed_is_read():
 
 
 _MEASURE = """
-    import asyncio, resource, sys
+    import asyncio, re
+    from pathlib import Path
     from polyroute import Deployment, Router, PolyrouteError
     from tests.transports.floods import TOO_MUCH
     from tests.transports.faulty_server import FaultyServer
+
+    def most():  # so far, in mebibytes; what `getrusage` tells begins with the parent's
+        return int(re.search("VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
     async def main():
         act = {act}
         with FaultyServer(act) as server:
             async with Router([Deployment("openai/m", base_url=server.url, api_key="k")], retry=None) as router:
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                before = most()
                 try:
                     if {streams}:
                         async with router.stream("hi") as stream:
@@ -68,8 +72,7 @@ _MEASURE = """
                         await router.chat("hi")
                 except PolyrouteError as error:
                     assert "than" in str(error), error
-                after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print((after - before) / 1024)
+                print(most() - before)
 
     asyncio.run(main())
 """
@@ -79,7 +82,7 @@ _MEASURE = """
 @pytest.mark.parametrize(
     ("act", "streams", "mebibytes"),
     [
-        ("TOO_MUCH['a bomb']", False, 100),
+        ("TOO_MUCH['a bomb in two parts']", False, 100),
         ("TOO_MUCH['chunks without an end']", True, 100),
         ("TOO_MUCH['a length of one byte more']", False, 10),
     ],

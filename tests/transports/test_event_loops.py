@@ -18,6 +18,9 @@ import pytest
 import trio
 
 from polyroute import ConfigurationError, Router
+from polyroute.deployments import Deadline
+from polyroute.protocols import HTTPRequest
+from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import STREAMING, TEXT, TOKENS, Do, FaultyServer, chunk, fine, slowly
 from tests.transports.kinds import BORROWED, POOLED, deployment, in_time, on_each_transport, routing
 
@@ -120,6 +123,32 @@ def test_so_does_one_that_ends_with_a_stream_open():
         assert server.open_connections() == 0
         router = stream = None
         gc.collect()
+
+
+@without_its_warning
+def test_a_connection_given_back_after_its_loop_was_left_is_closed():
+    first, then = asyncio.new_event_loop(), asyncio.new_event_loop()
+    transport = PooledTransport()
+    with FaultyServer() as server:
+
+        async def received():
+            deadline = Deadline(anyio.current_time() + 5)
+            request = HTTPRequest(method="POST", url=server.url, headers=(), body=b"", deadline=deadline)
+            received = await transport.send(request)
+            await received.read()
+            return received
+
+        first.run_until_complete(first.run_until_complete(received()).aclose())
+        late = first.run_until_complete(received())
+        (line,) = transport._busy
+        then.run_until_complete(then.run_until_complete(received()).aclose())
+        first.run_until_complete(late.aclose())
+        first.run_until_complete(asyncio.sleep(0))
+        assert line._stream.get_extra_info("socket").fileno() == -1
+        assert transport.connections == (0, 1)
+        then.run_until_complete(transport.aclose())
+    for loop in (first, then):
+        loop.close()
 
 
 async def in_another_thread(call) -> Exception | None:

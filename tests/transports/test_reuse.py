@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import anyio
 import pytest
 
@@ -224,20 +226,27 @@ async def test_a_call_that_ends_after_the_transport_was_closed_leaves_no_connect
             assert server.open_connections() == 0
 
 
-async def test_a_stream_given_back_while_the_transport_closes_leaves_no_connection():
+@asynccontextmanager
+async def received_whole(transport: PooledTransport, server: FaultyServer):
+    """A response that was read to its end and not closed yet."""
+    deadline = Deadline(anyio.current_time() + 5)
+    request = HTTPRequest(method="POST", url=server.url, headers=(), body=b"", deadline=deadline)
+    received = await transport.send(request)
+    assert await received.read() == CHAT
+    yield received
+
+
+@pytest.mark.parametrize("rounds", range(4))
+async def test_a_connection_given_back_while_the_transport_closes_is_closed(rounds):
+    transport = PooledTransport()
     with FaultyServer() as server:
-        for count in range(8):
-            transport = PooledTransport()
-            async with Router([deployment(server)], transport=transport) as router, in_time():
-                async with anyio.create_task_group() as group:
-                    group.start_soon(router.chat, "hi")
-                    while not transport.connections[0]:
-                        await anyio.lowlevel.checkpoint()
-                    for _ in range(count * 3):
-                        await anyio.lowlevel.checkpoint()
-                    await transport.aclose()
-                assert transport.connections == (0, 0)
-                assert server.open_connections() == 0
+        async with received_whole(transport, server) as received, anyio.create_task_group() as group:
+            group.start_soon(received.aclose)
+            for _ in range(rounds):
+                await anyio.lowlevel.checkpoint()
+            await transport.aclose()
+        assert transport.connections == (0, 0)
+        assert server.open_connections() == 0
 
 
 async def test_a_bug_comes_out_as_itself_and_leaves_nothing():
@@ -255,17 +264,17 @@ async def test_a_bug_comes_out_as_itself_and_leaves_nothing():
 async def test_a_whole_reply_is_one_whatever_becomes_of_its_connection():
     transport = PooledTransport()
     with FaultyServer() as server:
-        deadline = Deadline(anyio.current_time() + 5)
-        request = HTTPRequest(method="POST", url=server.url, headers=(), body=b"", deadline=deadline)
-        received = await transport.send(request)
-        assert received.headers == {"content-type": "application/json", "content-length": str(len(CHAT))}
-        assert received.headers["content-type"] == "application/json"
-        assert await received.read() == CHAT
-        (line,) = transport._busy
-        line._connection._h11_state = None  # What httpcore does with it now fails.
-        for _ in range(2):
-            await received.aclose()
-            assert transport.connections == (0, 0)
+        async with received_whole(transport, server) as received:
+            for _ in range(2):
+                assert received.headers == {
+                    "content-type": "application/json",
+                    "content-length": str(len(CHAT)),
+                }
+            (line,) = transport._busy
+            line._connection._h11_state = None  # What httpcore does with it now fails.
+            for _ in range(2):
+                await received.aclose()
+                assert transport.connections == (0, 0)
     await transport.aclose()
 
 
