@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nox
 
-ROOT = Path(__file__).parent
+LITELLM = "litellm==1.106.2"  # Never 1.82.7, 1.82.8 or 1.107.0, which are compromised.
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.needs_version = ">=2025.2.9"
@@ -79,6 +79,18 @@ def docs(session: nox.Session) -> None:
     """The documentation, built strictly. `nox -s docs -- serve` shows it."""
     session.install("-e", ".[cli]", *group("docs"))
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """CPU time a call, beside other clients. LiteLLM wants other versions and gets a venv of its own."""
+    session.install("-e", ".", *group("bench"))
+    litellm = Path(session.create_tmp()) / "litellm"
+    python = litellm / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        session.run("python", "-m", "venv", str(litellm))
+        session.run(str(python), "-m", "pip", "install", "--quiet", LITELLM, external=True)
+    session.run("python", "benchmarks/run.py", "--litellm-python", str(python), *session.posargs)
 
 
 @nox.session

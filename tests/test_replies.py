@@ -29,7 +29,7 @@ from polyroute import (
     Trace,
     Usage,
 )
-from polyroute.replies import amended
+from polyroute.types import amended
 
 
 def test_a_text_is_enough_for_a_reply():

@@ -19,7 +19,7 @@ from polyroute.fleet import Fleet
 from polyroute.messages import Messages, read_input, read_messages
 from polyroute.replies import ChatResponse, Decision, EmbedResponse
 from polyroute.streams import ChatStream
-from polyroute.types import ChatRequest, EmbedRequest
+from polyroute.types import ChatRequest, EmbedRequest, amended
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,6 +28,7 @@ __all__ = ["BoundRouter", "Calls", "Core"]
 
 M = TypeVar("M", bound="BaseModel")
 
+_BLANK = ChatRequest()
 _CHAT = ChatArguments.__optional_keys__ | {"response_format"}
 _STREAM = StreamArguments.__optional_keys__ | {"response_format"}
 _EMBED = EmbedArguments.__optional_keys__
@@ -206,7 +207,7 @@ class Calls:
         self, messages: Messages, arguments: Mapping[str, object], known: frozenset[str]
     ) -> tuple[ChatRequest, Run]:
         read, run = self._read(arguments, known)
-        return ChatRequest(messages=read_messages(messages), **read), run
+        return amended(_BLANK, messages=read_messages(messages), **read), run
 
     def _read(self, arguments: Mapping[str, object], known: frozenset[str]) -> tuple[dict[str, Any], Run]:
         """The arguments with the defaults, the deadline among them, which is fixed at the door."""

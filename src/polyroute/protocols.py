@@ -100,7 +100,7 @@ class Feedback:
     response_id: str
     score: float | None = None
     label: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Strategy:

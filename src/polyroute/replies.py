@@ -113,12 +113,15 @@ class Decision:
         return "\n".join(lines) or "nobody could serve this call"
 
 
+_UNDECIDED = Decision()
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """How a reply came about: each attempt in order, and the decision that was taken first."""
 
     attempts: tuple[Attempt, ...] = ()
-    decision: Decision = field(default_factory=Decision)
+    decision: Decision = _UNDECIDED
 
     def __str__(self) -> str:
         return "\n".join(f"{attempt.kind} {told(attempt)}" for attempt in self.attempts)
@@ -161,6 +164,9 @@ class ChatChunk:
         return delta is not None and bool(delta.id or delta.name or delta.arguments)
 
 
+_NO_TRACE = Trace()
+_UNTOLD = Usage()
+
 # What a left-out finish reason is until `__post_init__` has seen the tool calls.
 _UNSAID = cast("FinishReason", None)
 
@@ -177,7 +183,7 @@ class ChatResponse(Generic[T_co]):
 
     text: str = ""
     id: str | None = None
-    tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    tool_calls: list[ToolCall] = field(default_factory=list)
     parsed: T_co = cast("T_co", None)  # noqa: RUF009 - a cast is no call that could be shared
     finish_reason: FinishReason = _UNSAID
     reasoning: str | None = None
@@ -185,7 +191,7 @@ class ChatResponse(Generic[T_co]):
     choices: tuple[ChatResponse[T_co], ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
     parts: tuple[Part, ...] = ()
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _UNTOLD
     cost: Decimal | None = None
     cost_estimated: bool = False
     model: str | None = None
@@ -194,7 +200,7 @@ class ChatResponse(Generic[T_co]):
     route: str | None = None
     cached: Literal["exact", "semantic"] | None = None
     degraded: bool = False
-    trace: Trace = field(default_factory=Trace)
+    trace: Trace = _NO_TRACE
     raw: Any = None
 
     def __post_init__(self) -> None:
@@ -227,14 +233,14 @@ class EmbedResponse(Sequence[list[float]]):
     """Vectors, one for each input and in their order; a sequence of them."""
 
     vectors: tuple[list[float], ...] = field(default=(), repr=False)
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = _UNTOLD
     cost: Decimal | None = None
     cost_estimated: bool = False
     model: str | None = None
     deployment: str | None = None
     provider: str | None = None
     route: str | None = None
-    trace: Trace = field(default_factory=Trace)
+    trace: Trace = _NO_TRACE
     raw: Any = field(default=None, repr=False)
 
     @overload
@@ -249,18 +255,6 @@ class EmbedResponse(Sequence[list[float]]):
 
     def __iter__(self) -> Iterator[list[float]]:
         return iter(self.vectors)
-
-
-def amended(reply: Reply, **changes: object) -> Reply:
-    """*reply* with *changes*, as `dataclasses.replace` gives it and in a tenth of its time.
-
-    It is what replies and chunks have no slots for; and a frozen generic with slots could not be
-    made by `ChatResponse[T](…)` on Python 3.11.
-    """
-    copied = object.__new__(type(reply))
-    copied.__dict__.update(reply.__dict__)
-    copied.__dict__.update(changes)
-    return copied
 
 
 def unusual(parts: Sequence[Part]) -> tuple[Part, ...]:

@@ -30,7 +30,7 @@ from polyroute.deployments import Call, Deadline, EmbedCall
 from polyroute.messages import read_messages
 from polyroute.providers import HOSTS
 from polyroute.providers.openai_chat import OpenAIChat
-from polyroute.providers.scrub import scrubbed
+from polyroute.providers.scrub import Secrets, scrubbed
 from tests.providers.strategies import BODIES, MANY, WORDS, wire_messages
 
 ADDRESSED: dict[str, Any] = {
@@ -50,7 +50,7 @@ def ours(work: Callable[[], object]) -> None:
         work()
     except PolyrouteError as error:
         failure = error
-        assert str(scrubbed(failure, ["k-0123456789"]))
+        assert str(scrubbed(failure, Secrets(["k-0123456789"])))
 
 
 @MANY
@@ -86,7 +86,7 @@ def test_any_refusal_is_an_error_of_ours(status, headers, body):
     error = OPENAI.decode_error(status, headers, body)
 
     assert isinstance(error, PolyrouteError)
-    assert str(scrubbed(error, ["k-0123456789"]))
+    assert str(scrubbed(error, Secrets(["k-0123456789"])))
     hint = getattr(error, "retry_after", None)
     assert hint is None or 0 <= hint <= 7 * 24 * 3600
 

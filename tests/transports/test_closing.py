@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from polyroute.transports.corked import CorkedNetwork
 from polyroute.transports.lines import Line, close
 from tests.virtual_time import anyio_backend  # noqa: F401 - nobody waits for real
 
@@ -32,13 +33,13 @@ class Stream:
 
 
 def line(closing) -> tuple[Line, Socket]:
-    class Pool:
+    class Opener:
         async def aclose(self):
             await closing()
 
-    made, stream = Line(Pool(), forwarded=False), Stream()
-    made._stream = stream
-    return made, stream.socket
+    network = CorkedNetwork()
+    network.stream = stream = Stream()
+    return Line(Opener(), network, forwarded=False), stream.socket
 
 
 async def fails():
@@ -69,4 +70,4 @@ async def test_closing_is_shielded_from_cancellation():
 
 
 def test_hanging_up_what_was_never_connected_does_nothing():
-    Line(None, forwarded=False).hang_up()
+    Line(None, CorkedNetwork(), forwarded=False).hang_up()

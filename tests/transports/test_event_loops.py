@@ -144,7 +144,7 @@ def test_a_connection_given_back_after_its_loop_was_left_is_closed():
         then.run_until_complete(then.run_until_complete(received()).aclose())
         first.run_until_complete(late.aclose())
         first.run_until_complete(asyncio.sleep(0))
-        assert line._stream.get_extra_info("socket").fileno() == -1
+        assert line._network.stream.get_extra_info("socket").fileno() == -1
         assert transport.connections == (0, 1)
         then.run_until_complete(transport.aclose())
     for loop in (first, then):

@@ -9,14 +9,11 @@ from __future__ import annotations
 from math import inf
 
 import anyio
-import httpcore
-import httpx
 import pytest
 
 from polyroute.deployments import Deadline
-from polyroute.transports.lines import Line
 from polyroute.transports.until import Until
-from tests.transports.faulty_server import CHAT, LAST, STREAMING, FaultyServer, Pause, chunk, sized
+from tests.transports.faulty_server import LAST, STREAMING, FaultyServer, Pause, chunk
 
 
 @pytest.fixture(params=["httpx", "httpx2"])
@@ -90,50 +87,3 @@ def test_where_its_end_is_not_known_it_begins_with_the_first_wait():
     until = Until.of(Deadline(), seconds=5.0, ends=None)
 
     assert [moment + until for moment in (50.0, 53.0)] == [55.0, 55.0]
-
-
-class Closed(httpx.AsyncBaseTransport):
-    """A transport whose insides go by other names, and that tells of its socket only where it is asked to."""
-
-    def __init__(self, *, tells: bool):
-        self._open = httpx.AsyncHTTPTransport()
-        self._tells = tells
-
-    async def handle_async_request(self, request):
-        response = await self._open.handle_async_request(request)
-        if not self._tells:
-            del response.extensions["network_stream"]
-        return response
-
-    async def aclose(self):
-        await self._open.aclose()
-
-
-@pytest.mark.parametrize("tells", [True, False])
-async def test_a_connection_into_which_nobody_can_look_is_used_once(tells):
-    with FaultyServer((sized(b"{}"),)) as server:
-        line = Line(Closed(tells=tells), forwarded=False)
-        answer = await line.ask(httpx.Request("POST", server.url))
-        assert [data async for data in answer.stream] == [b"{}"]
-        await answer.stream.aclose()
-        assert line.used
-        assert line.is_dead() is not tells
-        assert not line.can_serve_again()
-        await line.aclose()
-
-
-async def test_a_connection_that_was_used_is_asked_without_the_pool_around_it():
-    """Where this fails, httpcore has other insides, and each call costs a third more than it must."""
-    with FaultyServer() as server:
-        line = Line(httpx.AsyncHTTPTransport(), forwarded=False)
-        pool = line.pool
-        for _ in range(2):
-            request = httpcore.Request("POST", server.url, headers=[("host", "x"), ("content-length", "0")])
-            if not line.used:
-                request = httpx.Request("POST", server.url)
-            answer = await line.ask(request)
-            assert b"".join([data async for data in answer.stream]) == CHAT
-            await answer.stream.aclose()
-            assert line.can_serve_again()
-            line.pool = None
-        await pool.aclose()

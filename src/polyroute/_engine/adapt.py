@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from polyroute._engine.eligible import body_of
 from polyroute._engine.plan import Plan, Seat
-from polyroute.types import ChatRequest, EmbedRequest, Message, Opaque
+from polyroute.types import ChatRequest, EmbedRequest, Message, Opaque, amended
 
 __all__ = ["adapt"]
 
@@ -32,12 +32,12 @@ def adapt(request: R, seat: Seat, plan: Plan) -> tuple[R, tuple[str, ...]]:
         messages = _understood(request.messages, seat.provider.name)
         if messages is not request.messages:
             changes["messages"] = messages
-    adapted = replace(request, **changes) if changes else request
+    adapted = amended(request, **changes) if changes else request
     if seat.cannot is None or not seat.deployment.may_drop:
         return adapted, ()
     dropped = tuple(seat.cannot(adapted))
     nothing: dict[str, Any] = dict.fromkeys(dropped)
-    return replace(adapted, **nothing), dropped
+    return amended(adapted, **nothing), dropped
 
 
 def _extra(

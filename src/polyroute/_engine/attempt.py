@@ -25,9 +25,9 @@ from polyroute.errors import (
 from polyroute.fleet import learn
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Strategy
-from polyroute.replies import Attempt, AttemptKind, ChatResponse, EmbedResponse, amended
+from polyroute.replies import Attempt, AttemptKind, ChatResponse, EmbedResponse
 from polyroute.streams import Gathered
-from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
+from polyroute.types import ChatRequest, EmbedRequest, Request, Usage, amended
 
 __all__ = ["OpenAttempt", "answer_chat", "answer_embed", "call_of", "judge", "stamped"]
 

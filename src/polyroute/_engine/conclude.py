@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from polyroute.errors import OutputValidationError
-from polyroute.replies import ChatResponse, EmbedResponse, amended
+from polyroute.replies import ChatResponse, EmbedResponse
 from polyroute.streams import Gathered
 from polyroute.tokens import estimate_prompt, estimate_text
-from polyroute.types import ChatRequest, EmbedRequest, Request, ResponseFormat, Usage
+from polyroute.types import ChatRequest, EmbedRequest, Request, ResponseFormat, Usage, amended
 
 __all__ = ["abandoned_usage", "with_parsed", "with_prompt_usage", "with_usage"]
 
@@ -55,9 +55,11 @@ def abandoned_usage(request: Request, gathered: Gathered | None) -> Usage:
 def _said(response: ChatResponse[Any]) -> int:
     tokens = 0
     for choice in response.choices or (response,):
-        words = (choice.text, choice.reasoning or "", choice.refusal or "")
-        calls = [call.name + call.raw_arguments for call in choice.tool_calls]
-        tokens += sum(estimate_text(text) for text in (*words, *calls))
+        for words in (choice.text, choice.reasoning, choice.refusal):
+            if words:
+                tokens += estimate_text(words)
+        for call in choice.tool_calls:
+            tokens += estimate_text(call.name + call.raw_arguments)
     return tokens
 
 

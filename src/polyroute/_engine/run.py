@@ -37,10 +37,10 @@ class Run:
     began: float | None = None
     deadline: float | None = None
     streams: bool = False
-    history: list[Attempt] = field(default_factory=list[Attempt])
-    asked: dict[str, Deployment] = field(default_factory=dict[str, Deployment])
-    tried: set[str] = field(default_factory=set[str])
-    excluded: dict[str, Exclusion] = field(default_factory=dict[str, Exclusion])
+    history: list[Attempt] = field(default_factory=list)
+    asked: dict[str, Deployment] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
+    excluded: dict[str, Exclusion] = field(default_factory=dict)
     decision: Decision = _UNDECIDED
     format: str | None = None
     space: str | None = None

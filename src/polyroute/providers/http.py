@@ -17,7 +17,7 @@ from polyroute.errors import AttemptTimeoutError, ConfigurationError, PolyrouteE
 from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
 from polyroute.providers.hosts import Host, kinds_of
 from polyroute.providers.openai_chat import OpenAIChat
-from polyroute.providers.scrub import scrubbed
+from polyroute.providers.scrub import Secrets, scrubbed
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
 from polyroute.types import Request
 
@@ -39,7 +39,7 @@ class _Endpoint:
     base: str
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     key: Callable[[], Any] | None = field(repr=False)
-    secrets: tuple[str, ...] = field(repr=False)
+    secrets: Secrets = field(repr=False)
 
 
 class HTTPProvider:
@@ -158,7 +158,7 @@ class HTTPProvider:
     ) -> _Endpoint:
         key = await _asked(ask, call)
         headers = (*endpoint.headers, self._authorization(key))
-        return replace(endpoint, headers=headers, secrets=(*endpoint.secrets, key))
+        return replace(endpoint, headers=headers, secrets=endpoint.secrets.with_one(key))
 
     async def _unless_refused(self, response: HTTPResponse, endpoint: _Endpoint) -> None:
         """Raise what the host said, where it did not say 2xx."""
@@ -186,7 +186,7 @@ class HTTPProvider:
             headers[name.lower().encode()] = value.encode()
         if len(self._endpoints) >= _MOST_ENDPOINTS:
             self._endpoints.clear()
-        endpoint = _Endpoint(self._base(deployment) or "", tuple(headers.items()), key, tuple(secrets))
+        endpoint = _Endpoint(self._base(deployment) or "", tuple(headers.items()), key, Secrets(secrets))
         self._endpoints[deployment] = endpoint
         return endpoint
 

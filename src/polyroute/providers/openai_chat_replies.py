@@ -16,7 +16,7 @@ from polyroute.providers.json_bodies import (
     text_or_none,
     tolerant,
 )
-from polyroute.replies import ChatResponse, amended, unusual
+from polyroute.replies import ChatResponse, unusual
 from polyroute.types import (
     FinishReason,
     Opaque,
@@ -26,6 +26,7 @@ from polyroute.types import (
     TokenLogprob,
     ToolCall,
     Usage,
+    amended,
 )
 
 __all__ = [
@@ -49,6 +50,9 @@ _FINISH: dict[str, FinishReason] = {
     "content_filter": "content_filter",
     "sensitive": "content_filter",
 }
+
+
+_BLANK: ChatResponse[Any] = ChatResponse()
 
 
 @tolerant
@@ -85,7 +89,8 @@ def _choice(choice: JSON, data: JSON, host: Host) -> ChatResponse[Any]:
     message = promised_object(choice.get("message") or {})
     text, reasoning, parts = words_of(message, host)
     calls = _tool_calls(message)
-    return ChatResponse(
+    return amended(
+        _BLANK,
         text=text,
         id=text_or_none(data.get("id")),
         tool_calls=calls,

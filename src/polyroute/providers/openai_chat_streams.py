@@ -28,8 +28,8 @@ from polyroute.providers.openai_chat_replies import (
     usage_of,
     words_of,
 )
-from polyroute.replies import ChatChunk, ToolCallDelta, amended
-from polyroute.types import Opaque, TokenLogprob
+from polyroute.replies import ChatChunk, ToolCallDelta
+from polyroute.types import Opaque, TokenLogprob, amended
 
 __all__ = ["ChatDecoder"]
 
@@ -56,7 +56,7 @@ class ChatDecoder:
     """From the bytes of one stream to chunks. See `StreamDecoder`."""
 
     def __init__(self, host: Host, deployment: str | None = None) -> None:
-        self.done = False
+        self.done: bool = False
         self.error: PolyrouteError | None = None
         self._host = host
         self._events = SSEDecoder()
@@ -109,6 +109,10 @@ class ChatDecoder:
             self._blank = amended(self._blank, id=id, model=model)
         for choice in event.get("choices") or ():
             self._choice(choice, chunks)
+        if event.get("usage") or event.get("x_groq"):
+            self._usage(event, chunks)
+
+    def _usage(self, event: JSON, chunks: list[ChatChunk]) -> None:
         groq = event.get("x_groq") or _NOTHING
         if groq.get("error"):
             self._unless_error("", groq)
@@ -130,9 +134,8 @@ class ChatDecoder:
         if begun is None:
             begun = self._choices[index] = _Begun()
         delta = choice.get("delta") or {}
-        reason = choice.get("finish_reason")
-        logprobs = logprobs_of(choice.get("logprobs"))
-        if len(delta) == 1 and type(words := delta.get("content")) is str and logprobs is None and not reason:
+        reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
+        if len(delta) == 1 and type(words := delta.get("content")) is str and not logprobs and not reason:
             # By far the most chunks are this and no more.
             if words:
                 if begun.details:
@@ -142,7 +145,7 @@ class ChatDecoder:
             return
         if choice.get("error"):
             self._unless_error("", choice)
-        self._words(begun, delta, index, logprobs, chunks)
+        self._words(begun, delta, index, logprobs_of(logprobs), chunks)
         for call in delta.get("tool_calls") or ():
             self._tool_call(begun, call, index, chunks)
         if reason:

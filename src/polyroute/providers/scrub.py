@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
+from functools import cached_property, partial
 from typing import TypeVar, cast
 
 from polyroute.errors import PolyrouteError
 
-__all__ = ["scrubbed"]
+__all__ = ["Secrets", "scrubbed"]
 
 E = TypeVar("E", bound=PolyrouteError)
 
@@ -20,17 +20,42 @@ _TELLING = 3  # characters of a key that are too many to show
 # quantifiers and the looks behind keep both linear: a body may echo a picture, one word of a megabyte.
 _KEYLIKE = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|csk|tgp|fw|r8)[-_][\w*.-]{5,}[\w*]|\bAIza[\w-]{20,}"
-    r"|(?<![\w<>-])[\w<>-]*+\*{3,}[\w<>*-]*+"
 )
+_STARRED = re.compile(r"(?<![\w<>-])[\w<>-]*+\*{3,}[\w<>*-]*+")
+_ABRIDGING = ("..", "…", "•", "*")
 _ABRIDGED = re.compile(r"(?<![\w-])([\w-]*+)(?:\.{2,}|…|•+|\*+)([\w-]*+)")
 
 
-def scrubbed(error: E, secrets: Iterable[str]) -> E:
+class Secrets:
+    """Keys that must not be shown. How a host may echo them is worked out once, where one does refuse."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(secret for secret in secrets if secret)
+
+    def with_one(self, secret: str) -> Secrets:
+        return Secrets((*self._secrets, secret))
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
+        return [(secret, re.compile(_written(secret))) for secret in self._secrets]
+
+    def masked(self, text: str) -> str:
+        """*text* without them, and without what looks like one."""
+        for secret, pattern in self._patterns:
+            text = pattern.sub(_MASK, text)
+            text = _without_its_beginning(text, secret)
+            if any(sign in text for sign in _ABRIDGING):
+                text = _ABRIDGED.sub(partial(_unless_of, secret), text)
+        if _MASK in text:
+            text = _STARRED.sub(_MASK, text)
+        return _KEYLIKE.sub(_MASK, text)
+
+
+def scrubbed(error: E, secrets: Secrets) -> E:
     """*error* itself, with every secret in its text and its body masked.
 
     Where it came from is forgotten: the frames of a decoder hold what the host said as it came.
     """
-    secrets = tuple(secret for secret in secrets if secret)
     error.__context__ = error.__cause__ = error.__traceback__ = None
     error.args = tuple(_clean(each, secrets) for each in error.args)
     body = getattr(error, "body", None)
@@ -39,23 +64,15 @@ def scrubbed(error: E, secrets: Iterable[str]) -> E:
     return error
 
 
-def _clean(value: object, secrets: Sequence[str]) -> object:
+def _clean(value: object, secrets: Secrets) -> object:
     if isinstance(value, str):
-        return _clean_text(value, secrets)
+        return secrets.masked(value)
     if isinstance(value, dict):
         fields = cast("dict[str, object]", value)
-        return {_clean_text(name, secrets): _clean(each, secrets) for name, each in fields.items()}
+        return {secrets.masked(name): _clean(each, secrets) for name, each in fields.items()}
     if isinstance(value, list):
         return [_clean(each, secrets) for each in cast("list[object]", value)]
     return value
-
-
-def _clean_text(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = re.sub(_written(secret), _MASK, text)
-        text = _without_its_beginning(text, secret)
-        text = _ABRIDGED.sub(partial(_unless_of, secret), text)
-    return _KEYLIKE.sub(_MASK, text)
 
 
 def _written(secret: str) -> str:
@@ -68,9 +85,12 @@ def _written(secret: str) -> str:
 def _without_its_beginning(text: str, secret: str) -> str:
     """*text* without the first part of *secret*, where it was cut in the middle of it."""
     bare = text.rstrip("'\"")
-    for length in range(min(len(secret) - 1, len(bare)), _TELLING, -1):
-        if bare.endswith(secret[:length]):
-            return bare[:-length] + _MASK + text[len(bare) :]
+    beginning = secret[: _TELLING + 1]
+    at = bare.find(beginning, max(len(bare) - len(secret) + 1, 0))
+    while at >= 0:
+        if secret.startswith(bare[at:]):
+            return bare[:at] + _MASK + text[len(bare) :]
+        at = bare.find(beginning, at + 1)
     return text
 
 

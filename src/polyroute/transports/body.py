@@ -21,7 +21,7 @@ class Body(httpx.AsyncByteStream):
     until then."""
 
     def __init__(self, content: bytes) -> None:
-        self.sent = False
+        self.sent: bool = False
         self.connecting: Sequence[Until] = ()
         self._content = content
 

@@ -11,17 +11,20 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
 
 import anyio
-import httpx
+import httpcore
 
-__all__ = ["Answer", "Line", "RawStream", "close"]
+from polyroute.transports.corked import CorkedNetwork
+
+__all__ = ["Answer", "Line", "Opener", "RawStream", "close"]
 
 _CLOSING = 5.0  # seconds that closing a connection may take before it is abandoned
 
+Opener: TypeAlias = httpcore.AsyncHTTPConnection | httpcore.AsyncConnectionPool
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
 class RawStream(Protocol):
-    """The body of a response, as httpx's transport and httpcore's connection both give it."""
+    """The body of a response, as httpcore gives it."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     async def aclose(self) -> None: ...
@@ -33,57 +36,52 @@ class Answer:
     __slots__ = ("headers", "status", "stream")
 
     def __init__(self, status: int, headers: RawHeaders, stream: RawStream) -> None:
-        self.status = status
-        self.headers = headers
-        self.stream = stream
+        self.status: int = status
+        self.headers: RawHeaders = headers
+        self.stream: RawStream = stream
 
 
 class Line:
-    """One connection, which is one pool of httpcore's.
+    """One connection of httpcore's.
 
-    httpx's transport opens it and brings its first response. From then on the connection within is
-    asked itself, where it can be had: what the transport and the pool do around it is a third of
-    the work of a call, and nothing that one connection needs. *forwarded*: it goes through a proxy
-    that wants each request rewritten, which httpcore's own wrapping does.
+    *opener* opens it and brings its first response: a connection, or a proxy's pool of one. From
+    then on the connection within is asked itself, where it can be had. *network* is what it was
+    opened over. *forwarded*: it goes through a proxy that wants each request rewritten, which
+    httpcore's own wrapping does.
     """
 
-    __slots__ = ("_connection", "_forwarded", "_readable", "_secured", "_stream", "pool", "since", "used")
+    __slots__ = ("_connection", "_forwarded", "_network", "_opener", "_readable", "_secured", "since", "used")
 
-    def __init__(self, pool: httpx.AsyncHTTPTransport, *, forwarded: bool) -> None:
-        self.pool = pool
-        self.used = False
-        self.since = 0.0
+    def __init__(self, opener: Opener, network: CorkedNetwork, *, forwarded: bool) -> None:
+        self._opener = opener
+        self._network = network
+        self.used: bool = False
+        self.since: float = 0.0  # when it was used last, in seconds of `time.monotonic`
         self._forwarded = forwarded
-        self._stream: Any = None  # httpcore's network stream, once there is one
-        self._connection: Any = None  # and its HTTP/1.1 connection
+        self._connection: Any = None  # its HTTP/1.1 connection, once there is one
         self._secured: ssl.SSLObject | None = None
         self._readable: Callable[[], object] | None = None
 
     @property
     def connected(self) -> bool:
-        return self._stream is not None
+        return self._network.stream is not None
 
     async def ask(self, request: Any) -> Answer:
         """The response to *request*."""
         if self._connection is not None and not self._forwarded:
             direct = await self._connection.handle_async_request(request)
             return Answer(direct.status, direct.headers, direct.stream)
-        response = await self.pool.handle_async_request(request)
+        response = await self._opener.handle_async_request(request)
         if not self.used:
             self._opened(response.extensions.get("network_stream"))
-        return Answer(response.status_code, response.headers.raw, cast("RawStream", response.stream))
-
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Take hold of the socket as soon as there is one: httpcore loses it where a handshake is cancelled."""
-        if event.endswith("connect_tcp.complete"):
-            self._stream = info["return_value"]
+        return Answer(response.status, response.headers, cast("RawStream", response.stream))
 
     def _opened(self, stream: Any) -> None:
         self.used = True
-        self._stream = stream
-        # Private to httpx and httpcore; without it a connection is used once, which is slow and right.
-        connections = getattr(getattr(self.pool, "_pool", None), "connections", None)
-        inner = connections[0] if connections else None
+        inner: Any = self._opener
+        if isinstance(inner, httpcore.AsyncConnectionPool):
+            inner = next(iter(inner.connections), None)
+        # Private to httpcore; without it a connection is used once, which is slow and right.
         while inner is not None and not hasattr(inner, "_h11_state"):
             inner = getattr(inner, "_connection", None)
         self._connection = inner
@@ -108,13 +106,15 @@ class Line:
         return self._secured is not None and _can_be_read(self._secured)
 
     async def aclose(self) -> None:
-        await self.pool.aclose()
-        if not self.used and self._stream is not None:
-            await self._stream.aclose()
+        await self._opener.aclose()
+        # httpcore loses the socket where a handshake is cancelled.
+        if not self.used and self._network.stream is not None:
+            await self._network.stream.aclose()
 
     def hang_up(self) -> None:
         """End the connection here and now; the socket itself goes with its owner."""
-        sock = self._stream.get_extra_info("socket") if self._stream is not None else None
+        stream = self._network.stream
+        sock = stream.get_extra_info("socket") if stream is not None else None
         if sock is not None:
             with suppress(OSError):  # It may be closed already.
                 sock.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
-"""The default transport: httpx's own, driven directly, one connection a pool.
+"""The default transport: httpx's own connections, which are httpcore's, without the pool around them.
 
-A pool of one has nothing to scan, to queue for or to share, which is what httpx's pool spends most
-of its time on; it is known whether its connection was used before; and where a cancellation would
-leave httpcore's pool broken for ever (encode/httpcore#1093), the whole pool is thrown away.
+A connection of its own has nothing to scan, to queue for or to share, which is what httpx's pool
+spends most of its time on; it is known whether it was used before; and where a cancellation would
+leave httpcore's pool broken for ever (encode/httpcore#1093), the connection is thrown away.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -23,8 +23,9 @@ import httpx
 from polyroute.errors import ConfigurationError, ConnectError, ReadError
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.body import FRAMING, Body
+from polyroute.transports.corked import CorkedNetwork
 from polyroute.transports.faults import translated, translated_body
-from polyroute.transports.lines import Line, RawStream, close
+from polyroute.transports.lines import Line, Opener, RawStream, close
 from polyroute.transports.loops import is_running, running_loop, start_there
 from polyroute.transports.proxies import Proxies
 from polyroute.transports.received import Received
@@ -37,30 +38,19 @@ _MOST_ADDRESSES = 1_024
 
 @dataclass(slots=True)
 class _Address:
-    """A URL, worked out once. It stands in for an `httpx.URL`, and for httpcore's own."""
+    """A URL, worked out once."""
 
-    raw_scheme: bytes
-    raw_host: bytes
-    port: int | None
-    raw_path: bytes
+    url: httpcore.URL
     host_header: tuple[bytes, bytes]
     place: _Place
-
-    @property
-    def target(self) -> bytes:
-        return self.raw_path
-
-    @property
-    def origin(self) -> httpcore.Origin:
-        return self.place.origin
 
 
 @dataclass(slots=True)
 class _Request:
-    """What httpx's transport reads of an `httpx.Request` and httpcore of its own, and nothing else."""
+    """What httpcore reads of a request, and nothing else."""
 
     method: bytes
-    url: _Address
+    url: httpcore.URL
     headers: _Headers
     stream: Body
     extensions: dict[str, Any]
@@ -68,10 +58,6 @@ class _Request:
 
 class _Headers(list[tuple[bytes, bytes]]):
     """A request's headers. A traceback that shows what is in its frames shows no key."""
-
-    @property
-    def raw(self) -> Sequence[tuple[bytes, bytes]]:
-        return self
 
     def __repr__(self) -> str:
         return f"<{len(self)} headers>"
@@ -118,7 +104,6 @@ class PooledTransport:
         self._closed = False
         self._proxies = Proxies()
         self._tls: ssl.SSLContext | None = None
-        self._plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     async def send(self, request: HTTPRequest, /) -> Received:
         if self._closed:
@@ -157,9 +142,7 @@ class PooledTransport:
         extensions: dict[str, Any] = {"timeout": {"read": reading, "write": writing, "pool": None}}
         if not used:
             extensions["timeout"]["connect"] = _connecting(request, body, reading, writing)
-            if address.place.secure or address.place.proxy:
-                extensions["trace"] = line.trace
-        raw = _Request(request.method.encode(), address, _headers(address, request), body, extensions)
+        raw = _Request(request.method.encode(), address.url, _headers(address, request), body, extensions)
         self._busy.add(line)
         try:
             answer = await line.ask(raw)
@@ -231,33 +214,30 @@ class PooledTransport:
         try:
             if (place.secure or place.proxy) and self._tls is None:
                 self._tls = httpx.create_ssl_context()
-            pool = httpx.AsyncHTTPTransport(
-                verify=self._tls if place.secure and self._tls else self._plain,
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
-                proxy=place.proxy,
-            )
+            network = CorkedNetwork()
+            opener = _opener(place, self._tls, network)
         except OSError as exc:
             why = f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {exc}"
-        except (ImportError, ValueError, httpx.InvalidURL) as exc:
+        except (RuntimeError, ValueError, httpx.InvalidURL) as exc:
             why = f"the proxy that the environment names cannot be used: {exc}"
         else:
-            return Line(pool, forwarded=place.proxy is not None and not place.secure)
+            return Line(opener, network, forwarded=place.proxy is not None and not place.secure)
         raise ConfigurationError(why)
 
-    def _read(self, url: str) -> _Address:
+    def _read(self, text: str) -> _Address:
         try:
-            parsed = httpx.URL(url)
+            parsed = httpx.URL(text)
         except httpx.InvalidURL as exc:
             raise ConfigurationError(f"an address that cannot be read: {exc}") from None
         scheme, host, port = parsed.raw_scheme, parsed.raw_host, parsed.port
+        url = httpcore.URL(scheme=scheme, host=host, port=port, target=parsed.raw_path)
         key = (scheme, host, port)
         if key not in self._places:
-            origin = httpcore.URL(scheme=scheme, host=host, port=port).origin
-            self._places[key] = _Place(origin, self._proxies.of(parsed.scheme, parsed.host, port))
+            self._places[key] = _Place(url.origin, self._proxies.of(parsed.scheme, parsed.host, port))
         if len(self._addresses) >= _MOST_ADDRESSES:
             self._addresses.clear()
-        address = _Address(scheme, host, port, parsed.raw_path, (b"host", parsed.netloc), self._places[key])
-        self._addresses[url] = address
+        address = _Address(url, (b"host", parsed.netloc), self._places[key])
+        self._addresses[text] = address
         return address
 
     # --- where they belong ----------------------------------------------------------------------
@@ -285,6 +265,23 @@ class PooledTransport:
         else:
             for line in (*self._busy, *_idle(self._places)):
                 line.hang_up()
+
+
+def _opener(place: _Place, tls: ssl.SSLContext | None, network: CorkedNetwork) -> Opener:
+    """What opens one connection to *place* and asks it: httpcore's connection, or its proxy's pool of one."""
+    if place.proxy is None:
+        return httpcore.AsyncHTTPConnection(place.origin, ssl_context=tls, network_backend=network)
+    proxy = httpx.Proxy(place.proxy)
+    url = proxy.url
+    address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    common: dict[str, Any] = {
+        "proxy_auth": proxy.raw_auth, "ssl_context": tls, "max_connections": 1, "network_backend": network
+    }  # fmt: skip
+    if url.scheme in ("socks5", "socks5h"):
+        return httpcore.AsyncSOCKSProxy(address, **common)
+    return httpcore.AsyncHTTPProxy(
+        address, proxy_headers=proxy.headers.raw, proxy_ssl_context=proxy.ssl_context, **common
+    )
 
 
 async def _lease(places: _Places) -> AsyncGenerator[None, None]:

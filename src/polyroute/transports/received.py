@@ -45,7 +45,7 @@ class Received:
         close: Callable[[bool], Awaitable[None]],
         translate: Callable[[Exception], Exception],
     ) -> None:
-        self.status = status
+        self.status: int = status
         self._raw = headers
         self._headers: dict[str, str] | None = None
         self._chunks = chunks
