@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 
@@ -41,5 +42,7 @@ def _import(python: str, statement: str) -> float:
         capture_output=True,
         text=True,
         preexec_fn=lambda: pin("client"),
+        # pip compiles what it installs; what is installed in place is compiled by the round thrown away.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
     )
     return float(done.stdout)

@@ -222,6 +222,7 @@ class TestACacheKey:
             {"messages": (Message("user", (Reasoning("hi"),)),)},
             {"messages": (Message("user", (Text("h"), Text("i"))),)},
             {"messages": (Message("user", (Opaque("x", b"1"),)),)},
+            {"messages": (Message("user", (Opaque("x", b"2"),)),)},
         ],
     )
     def test_differs_for_what_may_be_answered_otherwise(self, changes):

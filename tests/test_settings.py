@@ -85,7 +85,8 @@ class TestASecret:
         assert "1234" not in repr(secret) + str(secret) + f"{secret}"
         with pytest.raises(TypeError):
             pickle.dumps(secret)
-        assert secret == Secret("sk-1234")
+        assert secret == Secret("sk-1234") != Secret("sk-5678")
+        assert len({secret, Secret("sk-1234"), "sk-1234"}) == 2
         assert secret.get_secret_value() == "sk-1234"
 
 
@@ -199,6 +200,9 @@ def test_a_room_that_is_not_built_yet_takes_its_default_only_and_names_itself(op
         {"deployments": []}, {"deployments": "openai/x"}, {"deployments": [3]}, {"deployments": ["gemini/x"]},
         {"deployments": ["opnai/x"]}, {"deployments": ["compatible/x"]},
         {"params": {"temprature": 1}}, {"params": {"temperature": "hot"}}, {"params": {"extra": {}}}, {"params": {"user": "a"}},
+        {"deployments": [Deployment("fake/a", id="a"), Deployment("fake/b", id="a")]},
+        {"deployments": [Deployment("fake/a", id="x"), Deployment("fake/x", id="fake/a")]},
+        {"deployments": [Deployment("fake/a", id="fake/a"), Deployment("fake/a", id="fake/a")]},
         {"routes": {"x": ["openai/x"]}}, {"routes": {"x": Route([])}}, {"stratgy": 1},
     ],
 )  # fmt: skip

@@ -107,6 +107,11 @@ async def test_explain_changes_nothing():
             assert {ranked.deployment for ranked in expected.ranking} == set("abc")
 
 
+@pytest.mark.parametrize("strategy", [Ordered(), RoundRobin(), Weighted()])
+def test_a_strategy_shows_what_it_is(strategy):
+    assert repr(strategy) == f"{type(strategy).__name__}()"
+
+
 async def test_a_route_may_have_a_strategy_of_its_own():
     deployments = [deployment(name) for name in "ab"]
     routes = {"turns": Route(["a", "b"], strategy=RoundRobin()), "default": Route(["a", "b"])}

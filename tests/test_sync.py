@@ -157,6 +157,16 @@ async def test_a_router_that_is_entered_or_has_calls_under_way_is_not_for_sync()
     await router.aclose()
 
 
+def test_where_its_thread_cannot_be_started_the_router_is_free_again(monkeypatch):
+    router = Router([deployment("a")])
+    with monkeypatch.context() as patched:
+        patched.setattr("polyroute.sync.start_blocking_portal", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError), router.sync():
+            pass
+    with router.sync() as client:
+        assert client.chat("hi").text == "a"
+
+
 def test_an_error_inside_of_the_block_passes():
     with pytest.raises(ZeroDivisionError), Router([deployment("a")]).sync():
         raise ZeroDivisionError

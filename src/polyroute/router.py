@@ -128,11 +128,7 @@ class Router(Calls):
         from polyroute.providers.hosts import HOSTS
 
         first = [default] if isinstance(default, str) else list(default or ())
-        keyed = [
-            host
-            for host in HOSTS.values()
-            if host.key_variable and os.environ.get(host.key_variable, "").strip()
-        ]
+        keyed = [host for host in HOSTS.values() if host.key_in(os.environ)]
         if not first and not keyed:
             variables = ", ".join(sorted(host.key_variable for host in HOSTS.values() if host.key_variable))
             raise ConfigurationError(f"no provider's key is in the environment; set one of {variables}")

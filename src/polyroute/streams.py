@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -78,12 +79,8 @@ class ChatStream(Generic[T_co]):
             OutputValidationError: The reply is not of the schema that was asked for.
         """
         while self._response is None:
-            try:
+            with suppress(StopAsyncIteration):
                 await self.__anext__()
-            except StopAsyncIteration:
-                break
-        if self._response is None:
-            raise StreamInterruptedError("the stream was closed before its end")
         return self._response
 
     async def __aenter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from polyroute import (
@@ -291,6 +292,27 @@ class TestTheVerdictsOfAPolicy:
         first, second = caught.value.attempts
         assert (first.deployment, second.deployment) == ("a", "a")
         assert second.started - first.ended == pytest.approx(2.0)
+
+    async def test_a_last_resort_after_the_deadline_is_none(self):
+        policy = self.Scripted(Retry(40.0, last_resort=True))
+        async with Router([deployment("a", down())], retry=policy) as router:
+            with pytest.raises(AllAttemptsFailedError):
+                await router.chat("hi", timeout=30)
+            assert anyio.current_time() < 30
+
+    async def test_last_resorts_are_taken_in_the_order_in_which_they_come_due(self):
+        policy = self.Scripted(
+            Retry(9.0, last_resort=True), Retry(4.0, last_resort=True), GiveUp(), Retry(1.0), GiveUp()
+        )
+        deployments = [deployment("a", down()), deployment("b", down())]
+        routes = {"default": Route(["a"], fallbacks=["b"])}
+        async with Router(deployments, routes=routes, retry=policy) as router:
+            with pytest.raises(AllAttemptsFailedError) as caught:
+                await router.chat("hi")
+
+        attempts = caught.value.attempts
+        assert asked(caught.value) == ["a", "b", "b", "a", "a"]
+        assert [each.started - attempts[0].ended for each in attempts] == pytest.approx([0, 0, 4, 9, 10])
 
     async def test_give_up_ends_the_route_and_its_fallbacks_follow(self):
         deployments = [deployment("a", down()), deployment("b"), deployment("c")]

@@ -317,6 +317,25 @@ class TestOf:
 
         assert [(chunk.index, chunk.text) for chunk in chunks if chunk.text] == [(0, "a"), (1, "b")]
 
+    async def test_tells_what_is_bound_to_its_maker_a_refusal_and_probabilities(self):
+        signed, likely = Opaque("x", {"signature": "s"}), (TokenLogprob("a", -0.1),)
+        async with ChatStream.of(ChatResponse("a", parts=(signed, Text("a")), logprobs=likely)) as stream:
+            chunks = [chunk async for chunk in stream]
+        async with ChatStream.of(ChatResponse(refusal="no")) as stream:
+            refused = [chunk async for chunk in stream]
+
+        assert [(chunk.opaque, chunk.text, chunk.logprobs) for chunk in chunks[:-1]] == [
+            (signed, "", None), (None, "a", likely)
+        ]  # fmt: skip
+        assert [chunk.refusal for chunk in refused] == ["no", None]
+
+    async def test_is_at_its_end_once_it_was_read(self):
+        stream = ChatStream.of(ChatResponse("a"))
+        await stream.aclose()  # It was not entered, so there is nothing to close.
+        async with stream:
+            assert [chunk.text async for chunk in stream] == ["a", ""]
+            assert [chunk async for chunk in stream] == []
+
 
 class TestMap:
     async def test_changes_the_chunks_and_the_reply_with_them(self):
@@ -353,6 +372,15 @@ class TestOnEnd:
                 await stream.response()
 
         assert told == [reply]
+
+    async def test_each_callback_is_told_in_its_order(self):
+        told = []
+        stream = ChatStream.of(ChatResponse("x"))
+        stream.on_end(lambda outcome: told.append(1)).on_end(lambda outcome: told.append(2))
+        async with stream:
+            await stream.response()
+
+        assert told == [1, 2]
 
     async def test_may_be_async(self):
         told = []

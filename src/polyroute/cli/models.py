@@ -30,7 +30,7 @@ SMALL_MODELS: Mapping[str, str] = MappingProxyType(
 
 def keyed_models(environment: Mapping[str, str]) -> list[str]:
     """The small model of each provider whose key is in the *environment*, as `provider/model`."""
-    return [f"{host.prefix}/{SMALL_MODELS[host.prefix]}" for host in _hosts() if _has_key(host, environment)]
+    return [f"{host.prefix}/{SMALL_MODELS[host.prefix]}" for host in _hosts() if host.key_in(environment)]
 
 
 def key_variables() -> list[str]:
@@ -40,7 +40,3 @@ def key_variables() -> list[str]:
 
 def _hosts() -> Iterator[Host]:
     return (HOSTS[prefix] for prefix in SMALL_MODELS if prefix in HOSTS)
-
-
-def _has_key(host: Host, environment: Mapping[str, str]) -> bool:
-    return bool(host.key_variable and environment.get(host.key_variable, "").strip())

@@ -1,4 +1,4 @@
-"""The hosts that speak OpenAI's chat completions, and how each differs: data, and nothing else."""
+"""The hosts, what each speaks and how it differs from others that do: data, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ __all__ = ["HOSTS", "Host", "kinds_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """One host: where it is, what key it takes, and its own words for things.
+    """One host: where it is, what it speaks, what key it takes, and its own words for things.
 
+    *wire_format* is the name of one of `FORMATS`; *headers* go with every request. A key is taken from
+    the first of *key_variables* that is set, and goes into *key_header*, after `Bearer` where that is
+    `authorization`.
     *unsupported* names the arguments that it is known not to take; `response_format=json_schema`
     stands for that one shape of it. *reasoning_field* is the field in which a model's earlier
     reasoning goes back, None where it must not. *errors* are asked before the common error table.
     """
 
     prefix: str
+    wire_format: str = "openai-chat"
     base_url: str | None = None
     base_url_variable: str | None = None
     base_url_suffix: str = ""
-    key_variable: str | None = None
+    key_variables: tuple[str, ...] = ()
     key_optional: bool = False
-    key_header: Literal["authorization", "api-key"] = "authorization"
+    key_header: str = "authorization"
+    headers: tuple[tuple[str, str], ...] = ()
     kinds: frozenset[str] = frozenset({"chat", "embed"})
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_tokens"
     seed_field: str = "seed"
@@ -42,6 +47,15 @@ class Host:
     unsupported: frozenset[str] = frozenset()
     errors: tuple[ErrorRow, ...] = ()
 
+    @property
+    def key_variable(self) -> str | None:
+        """The one that a user is told to set."""
+        return self.key_variables[0] if self.key_variables else None
+
+    def key_in(self, environment: Mapping[str, str]) -> str | None:
+        """The key in *environment*, without the white space that ends up around keys."""
+        return next(filter(None, (environment.get(name, "").strip() for name in self.key_variables)), None)
+
 
 _OPENAI_ONLY = frozenset({"top_k"})
 
@@ -50,7 +64,7 @@ _TABLE = (
         prefix="openai",
         base_url="https://api.openai.com/v1",
         base_url_variable="OPENAI_BASE_URL",
-        key_variable="OPENAI_API_KEY",
+        key_variables=("OPENAI_API_KEY",),
         max_tokens_field="max_completion_tokens",
         developer_role=True,
         unsupported=_OPENAI_ONLY,
@@ -59,7 +73,7 @@ _TABLE = (
         prefix="azure",
         base_url_variable="AZURE_OPENAI_ENDPOINT",
         base_url_suffix="/openai/v1",
-        key_variable="AZURE_OPENAI_API_KEY",
+        key_variables=("AZURE_OPENAI_API_KEY",),
         key_header="api-key",
         max_tokens_field="max_completion_tokens",
         developer_role=True,
@@ -68,7 +82,7 @@ _TABLE = (
     Host(
         prefix="mistral",
         base_url="https://api.mistral.ai/v1",
-        key_variable="MISTRAL_API_KEY",
+        key_variables=("MISTRAL_API_KEY",),
         seed_field="random_seed",
         user_field=None,
         dimensions_field="output_dimension",
@@ -79,14 +93,14 @@ _TABLE = (
     Host(
         prefix="groq",
         base_url="https://api.groq.com/openai/v1",
-        key_variable="GROQ_API_KEY",
+        key_variables=("GROQ_API_KEY",),
         max_tokens_field="max_completion_tokens",
         unsupported=frozenset({"top_k", "logprobs", "n"}),
     ),
     Host(
         prefix="deepseek",
         base_url="https://api.deepseek.com",
-        key_variable="DEEPSEEK_API_KEY",
+        key_variables=("DEEPSEEK_API_KEY",),
         user_field=None,
         reasoning_field="reasoning_content",
         unsupported=frozenset({"top_k", "seed", "n", "response_format=json_schema"}),
@@ -94,33 +108,33 @@ _TABLE = (
     Host(
         prefix="xai",
         base_url="https://api.x.ai/v1",
-        key_variable="XAI_API_KEY",
+        key_variables=("XAI_API_KEY",),
         max_tokens_field="max_completion_tokens",
         unsupported=_OPENAI_ONLY,
     ),
-    Host(prefix="together", base_url="https://api.together.xyz/v1", key_variable="TOGETHER_API_KEY"),
+    Host(prefix="together", base_url="https://api.together.xyz/v1", key_variables=("TOGETHER_API_KEY",)),
     Host(
         prefix="fireworks",
         base_url="https://api.fireworks.ai/inference/v1",
-        key_variable="FIREWORKS_API_KEY",
+        key_variables=("FIREWORKS_API_KEY",),
     ),
     Host(
         prefix="openrouter",
         base_url="https://openrouter.ai/api/v1",
-        key_variable="OPENROUTER_API_KEY",
+        key_variables=("OPENROUTER_API_KEY",),
         effort_object=True,
     ),
     Host(
         # An aggregator of which little is known: only what every such host takes.
         prefix="xroute",
         base_url="https://api.xroute.ai/openai/v1",
-        key_variable="XROUTE_API_KEY",
+        key_variables=("XROUTE_API_KEY",),
         stream_options=False,
     ),
     Host(
         prefix="perplexity",
         base_url="https://api.perplexity.ai",
-        key_variable="PERPLEXITY_API_KEY",
+        key_variables=("PERPLEXITY_API_KEY",),
         kinds=frozenset({"chat"}),
         user_field=None,
         stream_options=False,
@@ -128,17 +142,17 @@ _TABLE = (
     Host(
         prefix="cerebras",
         base_url="https://api.cerebras.ai/v1",
-        key_variable="CEREBRAS_API_KEY",
+        key_variables=("CEREBRAS_API_KEY",),
         kinds=frozenset({"chat"}),
         max_tokens_field="max_completion_tokens",
         unsupported=_OPENAI_ONLY,
     ),
-    Host(prefix="huggingface", base_url="https://router.huggingface.co/v1", key_variable="HF_TOKEN"),
-    Host(prefix="nvidia", base_url="https://integrate.api.nvidia.com/v1", key_variable="NVIDIA_API_KEY"),
+    Host(prefix="huggingface", base_url="https://router.huggingface.co/v1", key_variables=("HF_TOKEN",)),
+    Host(prefix="nvidia", base_url="https://integrate.api.nvidia.com/v1", key_variables=("NVIDIA_API_KEY",)),
     Host(
         prefix="voyage",
         base_url="https://api.voyageai.com/v1",
-        key_variable="VOYAGE_API_KEY",
+        key_variables=("VOYAGE_API_KEY",),
         kinds=frozenset({"embed"}),
         user_field=None,
         dimensions_field="output_dimension",

@@ -15,8 +15,8 @@ from polyroute._version import __version__
 from polyroute.deployments import Call, Deployment, EmbedCall, check_address, clean
 from polyroute.errors import AttemptTimeoutError, ConfigurationError, PolyrouteError
 from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
+from polyroute.providers.formats import FORMATS
 from polyroute.providers.hosts import Host, kinds_of
-from polyroute.providers.openai_chat import OpenAIChat
 from polyroute.providers.scrub import Secrets, scrubbed
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
 from polyroute.types import Request
@@ -55,7 +55,7 @@ class HTTPProvider:
         self.keeps_deadlines: bool = getattr(transport, "keeps_deadlines", False)
         self._host = host
         self._transport = transport
-        self._format = wire_format or OpenAIChat(host)
+        self._format = wire_format or FORMATS[host.wire_format](host)
         self._embeds = self._format if isinstance(self._format, EmbedFormat) else None
         self._endpoints: dict[Deployment, _Endpoint] = {}
 
@@ -74,7 +74,7 @@ class HTTPProvider:
     def needs(self, deployment: Deployment) -> str | None:
         """What is missing before the deployment can be asked."""
         host = self._host
-        if deployment.api_key is None and not host.key_optional and not _environment(host.key_variable):
+        if deployment.api_key is None and not host.key_optional and not host.key_in(os.environ):
             return f"no key: set {host.key_variable}"
         if self._base(deployment) is None:
             variable = f", or set {host.base_url_variable}" if host.base_url_variable else ""
@@ -175,10 +175,11 @@ class HTTPProvider:
             raise ConfigurationError(f"{deployment.id}: {missing}")
         given = deployment.api_key
         headers: dict[bytes, bytes] = {b"user-agent": _AGENT, b"content-type": b"application/json"}
+        headers |= {name.encode(): value.encode() for name, value in self._host.headers}
         key, secrets = None, list(_secrets_in(deployment.headers or {}))
         if callable(given):
             key = given
-        elif text := _text_of(given) or _environment(self._host.key_variable):
+        elif text := _text_of(given) or self._host.key_in(os.environ):
             field, written = self._authorization(clean("api_key", text))
             headers[field] = written
             secrets.append(text)
