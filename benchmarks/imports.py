@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from cores import pin
 
-__all__ = ["BAR", "BASE", "STATEMENTS", "import_times"]
+__all__ = ["BAR", "BASE", "READY", "STATEMENTS", "import_times"]
 
 BAR = 0.5
 BASE = "httpx"  # with pydantic and anyio, which whoever calls a model has as well
@@ -18,6 +18,11 @@ STATEMENTS = {
     "aiohttp": "import aiohttp",
     "openai": "from openai import AsyncOpenAI",
     "litellm": "from litellm import Router",
+}
+# With what is loaded only when the first client or router is made.
+READY = {
+    BASE: "import httpx, pydantic, anyio; httpx.AsyncClient()",
+    "polyroute": "from polyroute import Router; Router(['openai/gpt-5-mini'])",
 }
 
 

@@ -25,7 +25,7 @@ from workloads import BASELINE, WORKLOADS, Workload
 
 _HERE = Path(__file__).parent
 _LITELLM = "litellm"
-_OTHERS = ("storm", "import")
+_OTHERS = ("storm", "import", "ready")
 
 
 class Bench:
@@ -43,6 +43,10 @@ class Bench:
             return self._storm()
         if name == "import":
             return self._imports()
+        if name == "ready":
+            figures = imports.import_times(sys.executable, imports.READY, rounds=self._rounds(25))
+            title = "import, and a client or a router made"
+            return _row(title, None, figures, _ratios(figures, figures[imports.BASE]))
         workload = WORKLOADS[name]
         here = [each for each in workload.clients if self._is_here(each, workload)]
         figures, ratios = self._measured(sys.executable, name, here)

@@ -1,86 +1,35 @@
-"""The calls that an application makes, and the defaults that they are bound to."""
+"""The calls that an application makes. What they run on is loaded when the first router is built."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import anyio
 
-from polyroute._engine import pipeline
-from polyroute._engine.explain import explain
-from polyroute._engine.plan import Plan
-from polyroute._engine.run import Run
-from polyroute.arguments import ChatArguments, EmbedArguments, StreamArguments, read_arguments
 from polyroute.errors import ConfigurationError, PolyrouteError
-from polyroute.fleet import Fleet
-from polyroute.messages import Messages, read_input, read_messages
-from polyroute.replies import ChatResponse, Decision, EmbedResponse
-from polyroute.streams import ChatStream
-from polyroute.types import ChatRequest, EmbedRequest, amended
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Unpack
+
     from pydantic import BaseModel
 
-__all__ = ["BoundRouter", "Calls", "Core"]
+    from polyroute.arguments import ChatArguments, EmbedArguments, StreamArguments
+    from polyroute.door import Door
+    from polyroute.messages import Messages
+    from polyroute.replies import ChatResponse, Decision, EmbedResponse
+    from polyroute.streams import ChatStream
+
+__all__ = ["BoundRouter", "Calls"]
 
 M = TypeVar("M", bound="BaseModel")
 
-_BLANK = ChatRequest()
-_CHAT = ChatArguments.__optional_keys__ | {"response_format"}
-_STREAM = StreamArguments.__optional_keys__ | {"response_format"}
-_EMBED = EmbedArguments.__optional_keys__
-
-
-@dataclass(slots=True, eq=False)
-class Core:
-    """What a router and all that is bound to it share. *entered*: it is in an `async with`.
-    *thread*: the one on which its calls must run, where it is used through `sync()`."""
-
-    plan: Plan
-    fleet: Fleet
-    closed: bool = False
-    entered: bool = False
-    thread: int | None = None
-
-    def check(self) -> None:
-        """Refuse a call that cannot be served here."""
-        if self.closed:
-            raise ConfigurationError("the router is closed")
-        if self.thread is not None and self.thread != threading.get_ident():
-            raise ConfigurationError(
-                "the router is in use through sync(); use it either so or from its event loop"
-            )
-
-    def begin_sync(self) -> None:
-        """Keep the router's calls to a thread that will claim it.
-
-        Raises:
-            ConfigurationError: It is in use from an event loop, or through another `sync()`.
-        """
-        self.check()
-        if self.thread is not None or self.entered or self.fleet.busy:
-            raise ConfigurationError(
-                "the router is in use already; use it either through sync() or from its event loop"
-            )
-        self.thread = 0
-
-    def claim(self) -> None:
-        """Keep the router's calls to this thread."""
-        self.thread = threading.get_ident()
-
-    def end_sync(self) -> None:
-        self.thread = None
-
 
 class Calls:
-    """Chats, streams and embeds, with *defaults* for what a call leaves out."""
+    """Chats, streams and embeds, through a *door* that has the defaults for what a call leaves out."""
 
-    def __init__(self, core: Core, defaults: Mapping[str, Any]) -> None:
-        self._core = core
-        self._defaults = defaults
+    def __init__(self, door: Door) -> None:
+        self._door = door
 
     @overload
     async def chat(
@@ -114,8 +63,7 @@ class Calls:
             FleetError: No deployment could serve it.
             DeadlineExceededError: The call's own time ran out.
         """
-        request, run = self._chat(messages, {**arguments, "response_format": response_format}, _CHAT)
-        return await pipeline.chat(request, run)
+        return await self._door.chat(messages, {**arguments, "response_format": response_format})
 
     @overload
     def stream(
@@ -144,9 +92,7 @@ class Calls:
             RequestError, FleetError, DeadlineExceededError: As `chat`, on entering the stream.
             StreamInterruptedError: It breaks after its first token; `partial` is the text so far.
         """
-        request, run = self._chat(messages, {**arguments, "response_format": response_format}, _STREAM)
-        run.streams, run.began = True, None  # It begins when it is entered.
-        return pipeline.stream(request, run)
+        return self._door.stream(messages, {**arguments, "response_format": response_format})
 
     async def embed(self, input: str | Sequence[str], **arguments: Unpack[EmbedArguments]) -> EmbedResponse:
         """Turn texts into vectors, one each and in their order.
@@ -154,8 +100,7 @@ class Calls:
         Raises:
             RequestError, FleetError, DeadlineExceededError: As `chat`.
         """
-        read, run = self._read(arguments, _EMBED)
-        return await pipeline.embed(EmbedRequest(input=read_input(input), **read), run)
+        return await self._door.embed(input, arguments)
 
     async def chat_many(
         self,
@@ -196,56 +141,15 @@ class Calls:
 
     async def explain(self, messages: Messages, **arguments: Unpack[ChatArguments]) -> Decision:
         """Who would serve this call, who would stand in, and who is left out and why; nobody is asked."""
-        request, run = self._chat(messages, arguments, _CHAT)
-        return await explain(request, run)
+        return await self._door.explain(messages, arguments)
 
     def bind(self, **arguments: Unpack[ChatArguments]) -> BoundRouter:
         """The same calls with these defaults, sharing everything: metadata merge, tags add up."""
-        return BoundRouter(self._core, _merged(self._defaults, self._own(arguments, _CHAT)))
-
-    def _chat(
-        self, messages: Messages, arguments: Mapping[str, object], known: frozenset[str]
-    ) -> tuple[ChatRequest, Run]:
-        read, run = self._read(arguments, known)
-        return amended(_BLANK, messages=read_messages(messages), **read), run
-
-    def _read(self, arguments: Mapping[str, object], known: frozenset[str]) -> tuple[dict[str, Any], Run]:
-        """The arguments with the defaults, the deadline among them, which is fixed at the door."""
-        core = self._core
-        plan = core.plan
-        core.check()
-        read = self._own(arguments, known)
-        if self._defaults:
-            read = _merged({name: value for name, value in self._defaults.items() if name in known}, read)
-        target = plan.target(read.get("model"), fallbacks=read.get("fallbacks", True))
-        total = target.timeout.merged(read.get("timeout")).total
-        now = anyio.current_time()
-        read["deadline"] = deadline = None if total is None else now + total
-        return read, Run(plan, core.fleet, None if plan.suspends else now, deadline)
-
-    def _own(self, arguments: Mapping[str, object], known: frozenset[str]) -> dict[str, Any]:
-        """The arguments in their own types; a retry policy of None means without."""
-        read = read_arguments(arguments, known)
-        if "retry" in arguments and arguments["retry"] is None:
-            read["retry"] = self._core.plan.no_retry
-        return read
+        return BoundRouter(self._door.with_defaults(arguments))
 
 
 class BoundRouter(Calls):
     """A router's calls with defaults of their own."""
 
     def __repr__(self) -> str:
-        return f"BoundRouter({', '.join(sorted(self._defaults))})"
-
-
-def _merged(defaults: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """*over* on top of *defaults*: metadata and extra key by key, timeouts field by field, tags added up."""
-    merged = {**defaults, **over}
-    for name in ("metadata", "extra"):
-        if name in defaults and name in over:
-            merged[name] = {**defaults[name], **over[name]}
-    if "tags" in defaults and "tags" in over:
-        merged["tags"] = (*defaults["tags"], *over["tags"])
-    if "timeout" in defaults and "timeout" in over:
-        merged["timeout"] = defaults["timeout"].merged(over["timeout"])
-    return merged
+        return f"BoundRouter({', '.join(sorted(self._door.defaults))})"

@@ -32,9 +32,7 @@ What is about your request comes out as itself; what is about the fleet comes ou
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ class PolyrouteError(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = {name for name in inspect.get_annotations(cls) if not name.startswith("_")}
+        own = {name for name in cls.__annotations__ if not name.startswith("_")}
         cls._declared = cls._declared | own
 
     def __init__(self, text: str = "", /, **data: object) -> None:
@@ -288,6 +286,8 @@ class StreamInterruptedError(PolyrouteError):
 
 def did_you_mean(name: str, known: Sequence[str] | frozenset[str]) -> str:
     """The end of a sentence that proposes the known names most like *name*; "" where none is."""
+    from difflib import get_close_matches
+
     matches = get_close_matches(name, sorted(known), n=3)
     if not matches:
         return ""

@@ -12,7 +12,8 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from polyroute.arguments import ChatArguments, EmbedArguments, StreamArguments
-from polyroute.calls import Calls, Core
+from polyroute.calls import Calls
+from polyroute.door import Core
 from polyroute.errors import ConfigurationError, PolyrouteError
 from polyroute.messages import Messages
 from polyroute.replies import ChatChunk, ChatResponse, Decision, EmbedResponse

@@ -293,7 +293,7 @@ class TestBind:
         async with Router([deployment("a")]) as router:
             bound = router.bind(user="ann")
             await bound.chat("hi")
-            assert bound._core is router._core
+            assert bound._door.core is router._core
             assert repr(bound) == "BoundRouter(user)"
         with pytest.raises(ConfigurationError, match="closed"):
             await bound.chat("hi")

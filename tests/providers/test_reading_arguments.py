@@ -20,7 +20,7 @@ from polyroute import (
     Tool,
 )
 from polyroute.arguments import check_params, read_arguments
-from polyroute.calls import _CHAT as CHAT
+from polyroute.door import CHAT
 from tests.providers.wire import KEY, OK, Response, Scripted
 
 FUNCTION = {"name": "now", "description": "Tell the time.", "parameters": {"type": "object"}, "strict": True}

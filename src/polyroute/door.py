@@ -1,0 +1,146 @@
+"""The door: a call's arguments in, its request and its run out, with the deadline fixed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from polyroute._engine import pipeline
+from polyroute._engine.explain import explain
+from polyroute._engine.plan import Plan
+from polyroute._engine.run import Run
+from polyroute.arguments import ChatArguments, EmbedArguments, StreamArguments, read_arguments
+from polyroute.errors import ConfigurationError
+from polyroute.fleet import Fleet
+from polyroute.messages import Messages, read_input, read_messages
+from polyroute.replies import ChatResponse, Decision, EmbedResponse
+from polyroute.streams import ChatStream
+from polyroute.types import ChatRequest, EmbedRequest, amended
+
+__all__ = ["CHAT", "Core", "Door"]
+
+_BLANK = ChatRequest()
+CHAT = ChatArguments.__optional_keys__ | {"response_format"}
+_STREAM = StreamArguments.__optional_keys__ | {"response_format"}
+_EMBED = EmbedArguments.__optional_keys__
+
+
+@dataclass(slots=True, eq=False)
+class Core:
+    """What a router and all that is bound to it share. *entered*: it is in an `async with`.
+    *thread*: the one on which its calls must run, where it is used through `sync()`."""
+
+    plan: Plan
+    fleet: Fleet
+    closed: bool = False
+    entered: bool = False
+    thread: int | None = None
+
+    def check(self) -> None:
+        """Refuse a call that cannot be served here."""
+        if self.closed:
+            raise ConfigurationError("the router is closed")
+        if self.thread is not None and self.thread != threading.get_ident():
+            raise ConfigurationError(
+                "the router is in use through sync(); use it either so or from its event loop"
+            )
+
+    def begin_sync(self) -> None:
+        """Keep the router's calls to a thread that will claim it.
+
+        Raises:
+            ConfigurationError: It is in use from an event loop, or through another `sync()`.
+        """
+        self.check()
+        if self.thread is not None or self.entered or self.fleet.busy:
+            raise ConfigurationError(
+                "the router is in use already; use it either through sync() or from its event loop"
+            )
+        self.thread = 0
+
+    def claim(self) -> None:
+        """Keep the router's calls to this thread."""
+        self.thread = threading.get_ident()
+
+    def end_sync(self) -> None:
+        self.thread = None
+
+
+class Door:
+    """Reads what a call is given on top of *defaults*, and hands it to the engine.
+
+    Its methods refuse a call that cannot be served when they are called; what they give runs it.
+    """
+
+    __slots__ = ("core", "defaults")
+
+    def __init__(self, core: Core, defaults: Mapping[str, Any]) -> None:
+        self.core: Core = core
+        self.defaults: Mapping[str, Any] = defaults
+
+    def chat(
+        self, messages: Messages, arguments: Mapping[str, object]
+    ) -> Coroutine[Any, Any, ChatResponse[Any]]:
+        return pipeline.chat(*self._chat(messages, arguments, CHAT))
+
+    def stream(self, messages: Messages, arguments: Mapping[str, object]) -> ChatStream[Any]:
+        request, run = self._chat(messages, arguments, _STREAM)
+        run.streams, run.began = True, None  # It begins when it is entered.
+        return pipeline.stream(request, run)
+
+    def embed(
+        self, input: str | Sequence[str], arguments: Mapping[str, object]
+    ) -> Coroutine[Any, Any, EmbedResponse]:
+        read, run = self._read(arguments, _EMBED)
+        return pipeline.embed(EmbedRequest(input=read_input(input), **read), run)
+
+    def explain(self, messages: Messages, arguments: Mapping[str, object]) -> Coroutine[Any, Any, Decision]:
+        return explain(*self._chat(messages, arguments, CHAT))
+
+    def with_defaults(self, arguments: Mapping[str, object]) -> Door:
+        """Another into the same house, with these defaults on top of its own."""
+        return Door(self.core, _merged(self.defaults, self._own(arguments, CHAT)))
+
+    def _chat(
+        self, messages: Messages, arguments: Mapping[str, object], known: frozenset[str]
+    ) -> tuple[ChatRequest, Run]:
+        read, run = self._read(arguments, known)
+        return amended(_BLANK, messages=read_messages(messages), **read), run
+
+    def _read(self, arguments: Mapping[str, object], known: frozenset[str]) -> tuple[dict[str, Any], Run]:
+        """The arguments with the defaults, the deadline among them, which is fixed at the door."""
+        core = self.core
+        plan = core.plan
+        core.check()
+        read = self._own(arguments, known)
+        if self.defaults:
+            read = _merged({name: value for name, value in self.defaults.items() if name in known}, read)
+        target = plan.target(read.get("model"), fallbacks=read.get("fallbacks", True))
+        total = target.timeout.merged(read.get("timeout")).total
+        now = anyio.current_time()
+        read["deadline"] = deadline = None if total is None else now + total
+        return read, Run(plan, core.fleet, None if plan.suspends else now, deadline)
+
+    def _own(self, arguments: Mapping[str, object], known: frozenset[str]) -> dict[str, Any]:
+        """The arguments in their own types; a retry policy of None means without."""
+        read = read_arguments(arguments, known)
+        if "retry" in arguments and arguments["retry"] is None:
+            read["retry"] = self.core.plan.no_retry
+        return read
+
+
+def _merged(defaults: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """*over* on top of *defaults*: metadata and extra key by key, timeouts field by field, tags added up."""
+    merged = {**defaults, **over}
+    for name in ("metadata", "extra"):
+        if name in defaults and name in over:
+            merged[name] = {**defaults[name], **over[name]}
+    if "tags" in defaults and "tags" in over:
+        merged["tags"] = (*defaults["tags"], *over["tags"])
+    if "timeout" in defaults and "timeout" in over:
+        merged["timeout"] = defaults["timeout"].merged(over["timeout"])
+    return merged

@@ -1,0 +1,176 @@
+"""From a router's options to what its calls run on: checked, chosen and built, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, cast
+
+from polyroute._engine.plan import PREFIXES, Plan, number
+from polyroute.arguments import check_params
+from polyroute.deployments import Deployment, Route, attempt_timeout, names
+from polyroute.door import Core
+from polyroute.errors import ConfigurationError, did_you_mean
+from polyroute.fleet import Fleet
+from polyroute.protocols import Middleware, Provider, RetryPolicy, Strategy, Transport
+from polyroute.retries import ExponentialBackoff
+from polyroute.settings import Timeout, unbuilt
+from polyroute.strategies import Ordered
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Providers", "unbuilt_options", "wired"]
+
+_NO_RETRY = ExponentialBackoff(max_retries=0)
+
+
+def wired(
+    deployments: Sequence[Deployment | str],
+    *,
+    routes: Mapping[str, Route] | None,
+    fallbacks: Sequence[str] | None,
+    strategy: Strategy | None,
+    retry: RetryPolicy | EllipsisType | None,
+    timeout: Timeout | float | EllipsisType | None,
+    tags: Sequence[str] | None,
+    params: Mapping[str, Any] | None,
+    middleware: Sequence[Middleware] | None,
+    transport: object,
+    send_user: bool,
+    rng: Random | None,
+) -> tuple[Core, Providers]:
+    """What a router of these options runs on. They are those of `Router`, each by its name.
+
+    Raises:
+        ConfigurationError: They make no router; the text says which of them does not, and why.
+    """
+    chance = rng or Random()  # noqa: S311 - it spreads load and keeps no secret
+    providers = Providers(transport)
+    plan = Plan(
+        deployments=providers.placed(deployments),
+        routes=_checked_routes(routes or {}),
+        fallbacks=names("Router", "fallbacks", fallbacks),
+        strategy=strategy or Ordered(),
+        retry=_with_chance(ExponentialBackoff() if retry is ... else retry or _NO_RETRY, chance),
+        no_retry=_NO_RETRY,
+        timeout=_timeout(timeout),
+        tags=names("Router", "tags", tags),
+        params=check_params("Router", params or {}),
+        middleware=tuple(middleware or ()),
+        send_user=send_user,
+    )
+    return Core(plan, Fleet(chance)), providers
+
+
+def unbuilt_options(*, none: Mapping[str, object], empty: Mapping[str, object]) -> None:
+    """Refuse the options of rooms that are not built yet: those that must be None, and those that
+    must be empty."""
+    for name, value in none.items():
+        if value is not None:
+            unbuilt("Router", name)
+    for name, values in empty.items():
+        if values not in ((), [], None):
+            unbuilt("Router", name)
+
+
+class Providers:
+    """The HTTP providers of one router: one for each prefix, over one transport made at first need."""
+
+    def __init__(self, transport: object) -> None:
+        self._transport = transport
+        self._made: dict[str, Provider] = {}
+        self._own: Transport | None = None
+        if isinstance(transport, str) and transport != "httpx":
+            raise ConfigurationError(f'Router: transport {transport!r} is not built yet; "httpx" is')
+        if not isinstance(transport, str) and not callable(getattr(transport, "send", None)):
+            raise ConfigurationError(
+                f'Router: transport is "httpx", an httpx.AsyncClient or a Transport, not {transport!r}'
+            )
+
+    @property
+    def transport_name(self) -> str:
+        return self._transport if isinstance(self._transport, str) else type(self._transport).__name__
+
+    def placed(self, deployments: Sequence[Deployment | str]) -> tuple[Deployment, ...]:
+        """The deployments, each with its id and its provider."""
+        if isinstance(deployments, str) or not isinstance(deployments, Sequence) or not deployments:
+            raise ConfigurationError(
+                'Router: deployments is a list of them, or of models such as ["openai/gpt-5-mini"], and not empty'
+            )
+        return number([self._placed(each) for each in deployments])
+
+    def _placed(self, given: Deployment | str) -> Deployment:
+        deployment = Deployment(given) if isinstance(given, str) else given
+        if not isinstance(deployment, Deployment):
+            raise ConfigurationError(f"Router: a deployment is a Deployment or a model's name, not {given!r}")
+        owner = f"Deployment {deployment.model!r}"
+        params = check_params(owner, deployment.params or {}, extra=True)
+        if deployment.provider is not None:
+            for name in ("chat", "stream"):
+                if not callable(getattr(deployment.provider, name, None)):
+                    raise ConfigurationError(f"{owner}: its provider has no method {name}; see Provider")
+            return replace(deployment, params=params)
+        return replace(deployment, params=params, provider=self._provider(deployment))
+
+    def _provider(self, deployment: Deployment) -> Provider:
+        """The built-in provider of the deployment's prefix."""
+        prefix = deployment.prefix
+        if prefix not in self._made:
+            # httpx and the wire formats are loaded where the first deployment needs them.
+            from polyroute.providers import HOSTS, HTTPProvider
+
+            if prefix not in HOSTS:
+                what = "is not built yet" if prefix in PREFIXES else "is no provider"
+                raise ConfigurationError(
+                    f"Deployment {deployment.model!r}: {prefix}/ {what}{did_you_mean(prefix, list(HOSTS))}"
+                    f" (built: {', '.join(sorted(HOSTS))})"
+                )
+            self._made[prefix] = HTTPProvider(HOSTS[prefix], self._moving())
+        if prefix == "compatible" and deployment.base_url is None:
+            raise ConfigurationError(f"Deployment {deployment.model!r}: compatible/ needs a base_url")
+        return self._made[prefix]
+
+    def _moving(self) -> Transport:
+        if self._own is None:
+            if self._transport == "httpx":
+                from polyroute.transports.pooled import PooledTransport
+
+                self._own = PooledTransport()
+            elif callable(getattr(self._transport, "build_request", None)):
+                from polyroute.transports.borrowed import BorrowedClient
+
+                self._own = BorrowedClient(cast("httpx.AsyncClient", self._transport))
+            else:
+                self._own = cast("Transport", self._transport)
+        return self._own
+
+    async def aclose(self) -> None:
+        if self._own is not None and self._own is not self._transport:  # Who made it closes it.
+            await self._own.aclose()
+
+
+def _checked_routes(routes: Mapping[str, Route]) -> dict[str, Route]:
+    checked: dict[str, Route] = {}
+    for name, route in routes.items():
+        if not isinstance(route, Route):
+            raise ConfigurationError(f"route {name!r} is a Route([…]), not {route!r}")
+        if not route.deployments:
+            raise ConfigurationError(f"route {name!r} has no deployments")
+        checked[name] = replace(route, params=check_params(f"route {name!r}", route.params or {}))
+    return checked
+
+
+def _with_chance(retry: RetryPolicy, rng: Random) -> RetryPolicy:
+    """The policy with the router's source of chance, where it has none of its own."""
+    if isinstance(retry, ExponentialBackoff) and retry.rng is None:
+        return replace(retry, rng=rng)
+    return retry
+
+
+def _timeout(given: Timeout | float | EllipsisType | None) -> Timeout:
+    if given is None:
+        return Timeout(None, None, None, None, None)
+    return Timeout() if given is ... else attempt_timeout("Router", given) or Timeout()
