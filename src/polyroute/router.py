@@ -95,7 +95,7 @@ class Router(Calls):
             },
             empty={"degrade": degrade, "budgets": budgets, "guards": guards},
         )  # fmt: skip
-        self._core, self._providers = wired(
+        self._core, self._http = wired(
             deployments,
             routes=routes,
             fallbacks=fallbacks,
@@ -143,7 +143,7 @@ class Router(Calls):
     async def aclose(self) -> None:
         """Close the connections; a call after it is a `ConfigurationError`. May be called twice."""
         self._core.closed, self._core.entered = True, False
-        await self._providers.aclose()
+        await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         self._core.check()
@@ -160,7 +160,7 @@ class Router(Calls):
         shown = [f"[{', '.join(repr(each.id) for each in plan.deployments)}]"]
         if plan.routes:
             shown.append(f"routes={sorted(plan.routes)}")
-        return f"Router({', '.join((*shown, f'transport={self._providers.transport_name!r}'))})"
+        return f"Router({', '.join((*shown, f'transport={self._http.transport_name!r}'))})"
 
 
 def _options() -> tuple[str, ...]:
