@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -103,6 +104,19 @@ class TestADeployment:
             )
             assert "1234567" not in repr(deployment)
             assert "1234567" not in repr(Router([deployment]))
+
+    def test_shows_what_was_said_of_it(self):
+        assert repr(Deployment("openai/m")) == "Deployment('openai/m')"
+        assert repr(Deployment("openai/m", weight=2.0)) == "Deployment('openai/m', weight=2.0)"
+
+    @pytest.mark.parametrize("made", [partial(Deployment, "openai/m"), partial(Route, ["a"])])
+    def test_its_params_like_a_routes_are_its_own(self, made):
+        given = {"seed": 1}
+        params = made(params=given).params
+        given["seed"] = 2
+        assert dict(params) == {"seed": 1}
+        with pytest.raises(TypeError):
+            params["seed"] = 3
 
     def test_tells_the_parts_of_its_name(self):
         deployment = Deployment("openrouter/openai/gpt-5", region="eu", tags=["x"])
