@@ -202,12 +202,21 @@ def test_a_decision_and_a_trace_read_well():
     assert str(trace) == "first a: ServerError 503 after 0.50 s\nfallback b: answered after 1.50 s"
 
 
+def test_an_attempt_is_made_of_what_is_known():
+    assert (Attempt("a").started, Attempt("a").latency) == (0.0, 0.0)
+
+
 class TestACacheKey:
     base = ChatRequest(messages=(Message("user", "hi"),), temperature=0.0)
 
     def test_is_the_same_for_what_must_be_answered_alike(self):
         other = replace(self.base, user="ann", tags=("x",), metadata={"a": "b"}, priority=3, deadline=5.0)
         assert other.cache_key == self.base.cache_key
+
+    def test_is_the_same_in_whatever_order_and_kind_of_sequence_it_was_said(self):
+        one = replace(self.base, extra={"a": [{"x": 1, "y": 2}], "b": 3})
+        other = replace(self.base, extra={"b": 3, "a": ({"y": 2, "x": 1},)})
+        assert one.cache_key == other.cache_key
 
     @pytest.mark.parametrize(
         "changes",
@@ -221,6 +230,7 @@ class TestACacheKey:
             {"messages": (Message("system", "hi"),)},
             {"messages": (Message("user", (Reasoning("hi"),)),)},
             {"messages": (Message("user", (Text("h"), Text("i"))),)},
+            {"messages": (Message("user", "hi"), Message("user", "hi"))},
             {"messages": (Message("user", (Opaque("x", b"1"),)),)},
             {"messages": (Message("user", (Opaque("x", b"2"),)),)},
         ],
