@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from functools import partial
 from io import StringIO
 
 import pytest
@@ -212,12 +211,11 @@ def test_a_cut_answer_is_said_to_be_cut(host):
 
 def test_ctrl_c_ends_it_with_130_and_without_a_traceback(host):
     host.hangs = True
-    command = [sys.executable, "-m", "polyroute", "chat", "hi", *at(host)]
     # Tests that run in the background of a shell have the signal ignored, and what they start inherits it.
-    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds
-    ) as process:
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    programme = f"{heeding}; from polyroute.cli import main; main()"
+    command = [sys.executable, "-c", programme, "chat", "hi", *at(host)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert host.came.wait(timeout=20)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
