@@ -118,6 +118,12 @@ class TestADeployment:
         with pytest.raises(TypeError):
             params["seed"] = 3
 
+    @pytest.mark.parametrize("name", ["messages", "model", "input", "tags", "sead"])
+    def test_may_drop_what_a_call_can_do_without_and_nothing_else(self, name):
+        Deployment("openai/m", may_drop=("seed", "dimensions"))
+        with pytest.raises(ConfigurationError, match=f"may_drop names no argument.*{name!r}"):
+            Deployment("openai/m", may_drop=(name,))
+
     def test_tells_the_parts_of_its_name(self):
         deployment = Deployment("openrouter/openai/gpt-5", region="eu", tags=["x"])
         assert (deployment.prefix, deployment.name) == ("openrouter", "openai/gpt-5")
@@ -199,7 +205,7 @@ def test_a_route_that_is_none_is_refused(options):
     "options",
     [
         {"hedge": 1}, {"degrade": ("later",)}, {"breaker": 1}, {"limiter": 1}, {"cache": 1}, {"budgets": (1,)},
-        {"ledger": 1}, {"guards": (1,)}, {"state": 1}, {"transport": "aiohttp"}, {"transport": 3},
+        {"ledger": 1}, {"guards": (1,)}, {"state": 1}, {"transport": 3},
     ],
 )  # fmt: skip
 def test_a_room_that_is_not_built_yet_takes_its_default_only_and_names_itself(options):
@@ -211,7 +217,7 @@ def test_a_room_that_is_not_built_yet_takes_its_default_only_and_names_itself(op
 @pytest.mark.parametrize(
     "options",
     [
-        {"deployments": []}, {"deployments": "openai/x"}, {"deployments": [3]}, {"deployments": ["gemini/x"]},
+        {"deployments": []}, {"deployments": "openai/x"}, {"deployments": [3]}, {"deployments": ["bedrock/x"]},
         {"deployments": ["opnai/x"]}, {"deployments": ["compatible/x"]},
         {"params": {"temprature": 1}}, {"params": {"temperature": "hot"}}, {"params": {"extra": {}}}, {"params": {"user": "a"}},
         {"deployments": [Deployment("fake/a", id="a"), Deployment("fake/b", id="a")]},

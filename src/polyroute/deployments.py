@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from polyroute.errors import ConfigurationError, did_you_mean
 from polyroute.settings import Price, Secret, SupportsSecret, Timeout, unbuilt
-from polyroute.types import ChatRequest, EmbedRequest
+from polyroute.types import ChatRequest, EmbedRequest, Request
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -84,7 +84,7 @@ class Deployment:
         if isinstance(self.api_key, str):
             object.__setattr__(self, "api_key", Secret(clean(f"{owner}: api_key", self.api_key)))
         object.__setattr__(self, "tags", names(owner, "tags", self.tags))
-        object.__setattr__(self, "may_drop", names(owner, "may_drop", self.may_drop))
+        object.__setattr__(self, "may_drop", _droppable(owner, self.may_drop))
         object.__setattr__(self, "timeout", attempt_timeout(owner, self.timeout))
         object.__setattr__(self, "headers", _headers(owner, self.headers))
         object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
@@ -257,6 +257,17 @@ def names(owner: str, what: str, given: Sequence[str] | None) -> tuple[str, ...]
     return tuple(given)
 
 
+def _droppable(owner: str, given: Sequence[str] | None) -> tuple[str, ...]:
+    """*given*, which names arguments that a call can do without."""
+    for name in (dropped := names(owner, "may_drop", given)):
+        if name not in _DROPPABLE:
+            hint = did_you_mean(name, _DROPPABLE) or f"; there are: {', '.join(sorted(_DROPPABLE))}"
+            raise ConfigurationError(
+                f"{owner}: may_drop names no argument that can be dropped: {name!r}{hint}"
+            )
+    return dropped
+
+
 def _refuse_unknown(cls: type[Deployment | Route], options: Mapping[str, object]) -> None:
     """A misspelt option is an error of ours, with the nearest name, as everywhere in a configuration."""
     known = [each.name for each in fields(cls)]
@@ -274,6 +285,12 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
     return Timeout(attempt=given)
 
 
+# What a call says to a model beside what it is to answer.
+_DROPPABLE = (
+    frozenset(each.name for kind in (ChatRequest, EmbedRequest) for each in fields(kind))
+    - frozenset(each.name for each in fields(Request))
+    - {"messages", "input", "on_break", "hold"}
+)
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 
 

@@ -13,7 +13,17 @@ from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from polyroute.errors import ConfigurationError, StreamInterruptedError
 from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta, unusual
-from polyroute.types import FinishReason, Opaque, Part, Reasoning, Text, TokenLogprob, ToolCall, Usage
+from polyroute.types import (
+    FinishReason,
+    Opaque,
+    Part,
+    Reasoning,
+    Text,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+    amended,
+)
 
 __all__ = ["ChatStream", "Gathered", "Outcome", "Source", "Through", "told_in_chunks"]
 
@@ -21,11 +31,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 Outcome: TypeAlias = ChatResponse[Any] | BaseException
 
+_BLANK: ChatResponse[Any] = ChatResponse()
+
 
 class Source(Protocol):
     """Where an open stream's chunks come from. One task calls `next` until it gives None or raises,
     `finish` after a None, and `aclose` at any time."""
 
+    def asked(self) -> tuple[str, ...]: ...
     async def next(self) -> ChatChunk | None: ...
     async def finish(self) -> ChatResponse[Any]: ...
     async def aclose(self) -> None: ...
@@ -70,6 +83,11 @@ class ChatStream(Generic[T_co]):
             self._callbacks = []
         self._callbacks.append(callback)
         return self
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The ids of the deployments that were asked so far, in order: the last one answers."""
+        return self._source.asked() if self._source is not None else ()
 
     async def response(self) -> ChatResponse[T_co]:
         """Read what is left and give the whole reply, as `chat` would have given it.
@@ -154,8 +172,8 @@ class Gathered:
         self._clear()
 
     def _clear(self) -> None:
-        # Runs of text and of reasoning in the wire's order, with what is opaque between them.
-        self._segments: list[tuple[type[Text | Reasoning], list[str]] | Opaque] = []
+        # Runs of text and of reasoning in the wire's order, between them what is opaque, and calls by index.
+        self._segments: list[tuple[type[Text | Reasoning], list[str]] | Opaque | int] = []
         self._calls: dict[int, _Call] = {}
         self._refusal: list[str] = []
         self._logprobs: list[TokenLogprob] = []
@@ -182,7 +200,7 @@ class Gathered:
         if chunk.refusal:
             self._refusal.append(chunk.refusal)
         if chunk.tool_call_delta is not None:
-            self._calls.setdefault(chunk.tool_call_delta.index, _Call()).add(chunk.tool_call_delta)
+            self._called(chunk.tool_call_delta)
         if chunk.opaque is not None:
             self._segments.append(chunk.opaque)
         if chunk.logprobs is not None:
@@ -199,6 +217,13 @@ class Gathered:
         else:
             self._segments.append((kind, [words]))
 
+    def _called(self, delta: ToolCallDelta) -> None:
+        call = self._calls.get(delta.index)
+        if call is None:
+            call = self._calls[delta.index] = _Call()
+            self._segments.append(delta.index)
+        call.add(delta)
+
     @property
     def text(self) -> str:
         """The text so far."""
@@ -210,28 +235,32 @@ class Gathered:
 
     def response(self) -> ChatResponse[Any]:
         """The reply that the chunks so far make, with what they say and no more."""
-        calls = [call.whole() for _, call in sorted(self._calls.items()) if call.name]
-        parts: list[Part] = [
-            segment[0]("".join(segment[1])) if isinstance(segment, tuple) else segment
-            for segment in self._segments
-        ]  # fmt: skip
-        first: ChatResponse[Any] = ChatResponse(
+        calls = {index: call.whole() for index, call in sorted(self._calls.items()) if call.name}
+        parts: list[Part] = []
+        for segment in self._segments:
+            if isinstance(segment, tuple):
+                parts.append(segment[0]("".join(segment[1])))
+            elif isinstance(segment, Opaque):
+                parts.append(segment)
+            elif segment in calls:
+                parts.append(calls[segment])
+        first = amended(
+            _BLANK,
             text=self.text,
             id=self._id,
-            tool_calls=calls,
+            tool_calls=list(calls.values()),
             reasoning=self._joined(Reasoning) or None,
             refusal="".join(self._refusal) or None,
             logprobs=tuple(self._logprobs) or None,
-            parts=unusual((*parts, *calls)),
+            parts=unusual(parts),
             usage=self.usage or Usage(),
             model=self._model,
+            finish_reason=self._finish_reason or ("tool_calls" if calls else "stop"),
         )
-        if self._finish_reason is not None:
-            first = replace(first, finish_reason=self._finish_reason)
         if not self._choices:
             return first
         others = (choice.response() for _, choice in sorted(self._choices.items()))
-        return replace(first, choices=(first, *others))
+        return amended(first, choices=(first, *others))
 
 
 class _Call:
@@ -260,6 +289,9 @@ class _Replay:
     def __init__(self, response: ChatResponse[Any]) -> None:
         self._response = response
         self._chunks = deque(told_in_chunks(response))
+
+    def asked(self) -> tuple[str, ...]:
+        return tuple(attempt.deployment for attempt in self._response.trace.attempts)
 
     async def next(self) -> ChatChunk | None:
         return self._chunks.popleft() if self._chunks else None
@@ -319,6 +351,9 @@ class Through:
         self._stream = stream
         self._change = change
         self._gathered = Gathered()
+
+    def asked(self) -> tuple[str, ...]:
+        return self._stream.asked
 
     async def next(self) -> ChatChunk | None:
         async for chunk in self._stream:

@@ -1,13 +1,13 @@
-"""Every recorded exchange of OpenAI's wire format over loopback: what came is read, what was asked is asked."""
+"""Every recorded exchange over loopback: what came is read, what was asked is asked."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from math import isclose
+from random import Random
 from typing import Any
 
 import pytest
@@ -28,10 +28,12 @@ from polyroute import (
     ServerError,
     StreamInterruptedError,
 )
-from polyroute.providers import HOSTS, Host
-from tests.conformance.asked_again import call_of, in_plain, unsayable
+from polyroute.providers import HOSTS
+from tests.conformance.driving import said
+from tests.conformance.format import Format
+from tests.conformance.formats import ALL, on_each_format
 from tests.conformance.recorded import DATA, Exchange, deployments, load, replay, streamed_anew
-from tests.wire_server import Answer, Asked, WireServer, events
+from tests.wire_server import Answer, Asked, WireServer
 
 pytestmark = pytest.mark.skipif(
     not DATA.exists(),
@@ -63,18 +65,20 @@ def exchanges() -> Mapping[str, Exchange]:
     return load()
 
 
-def chats(exchanges: Mapping[str, Exchange]) -> dict[str, Exchange]:
+def chats(exchanges: Mapping[str, Exchange], format: Format) -> dict[str, Exchange]:
     return {
         id: exchange
         for id, exchange in exchanges.items()
-        if exchange["api"] == "openai_chat" and "error_class" not in exchange["expected"]
+        if exchange["api"] == format.api and "error_class" not in exchange["expected"]
     }
 
 
 @asynccontextmanager
-async def replayed(exchanges: Mapping[str, Exchange], answer: Any = replay) -> AsyncIterator[Router]:
+async def replayed(
+    format: Format, exchanges: Mapping[str, Exchange], answer: Any = replay
+) -> AsyncIterator[Router]:
     with WireServer(partial(answer, exchanges)) as server:
-        async with Router(deployments(exchanges, server.url), retry=None) as router:
+        async with Router(deployments(format, exchanges, server.url), retry=None) as router:
             yield router
 
 
@@ -85,10 +89,13 @@ def agree(wrong: Mapping[str, object], total: int) -> None:
     assert total
 
 
-async def test_whole_replies_are_read_as_they_were_meant(exchanges):
-    whole = {id: exchange for id, exchange in chats(exchanges).items() if "stream_text" not in exchange}
+@on_each_format
+async def test_whole_replies_are_read_as_they_were_meant(format, exchanges):
+    whole = {
+        id: exchange for id, exchange in chats(exchanges, format).items() if "stream_text" not in exchange
+    }
     wrong: dict[str, object] = {}
-    async with replayed(whole) as router:
+    async with replayed(format, whole) as router:
         for id, exchange in whole.items():
             reply = await tried(router.chat("hi", model=id))
             if faults := list(faults_of(reply, exchange["expected"])):
@@ -97,10 +104,11 @@ async def test_whole_replies_are_read_as_they_were_meant(exchanges):
     agree(wrong, len(whole))
 
 
-async def test_streams_are_read_as_they_were_meant_however_they_are_cut(exchanges):
-    streams = {id: exchange for id, exchange in chats(exchanges).items() if "stream_text" in exchange}
+@on_each_format
+async def test_streams_are_read_as_they_were_meant_however_they_are_cut(format, exchanges):
+    streams = {id: exchange for id, exchange in chats(exchanges, format).items() if "stream_text" in exchange}
     wrong: dict[str, object] = {}
-    async with replayed(streams) as router:
+    async with replayed(format, streams) as router:
         for id, exchange in streams.items():
             reply = await tried(streamed(router, id))
             if faults := list(faults_of(reply, exchange["expected"])):
@@ -109,24 +117,35 @@ async def test_streams_are_read_as_they_were_meant_however_they_are_cut(exchange
     agree(wrong, len(streams))
 
 
-async def test_a_stream_sums_up_to_what_chat_would_have_given(exchanges):
-    whole = {id: exchange for id, exchange in chats(exchanges).items() if "stream_text" not in exchange}
+@on_each_format
+async def test_a_stream_sums_up_to_what_chat_would_have_given(format, exchanges):
+    whole = {
+        id: exchange
+        for id, exchange in chats(exchanges, format).items()
+        if "stream_text" not in exchange and not exchange["expected"].get("or_raises")
+    }
+    anew = partial(streamed_anew, format)
     wrong: dict[str, object] = {}
-    async with replayed(whole) as at_once, replayed(whole, streamed_anew) as in_pieces:
+    async with replayed(format, whole) as at_once, replayed(format, whole, anew) as in_pieces:
         for id in whole:
-            said, streamed_reply = await at_once.chat("hi", model=id), await tried(streamed(in_pieces, id))
-            if told(said) != told(streamed_reply):
-                wrong[id] = (told(said), told(streamed_reply))
+            reply, summed = await at_once.chat("hi", model=id), await tried(streamed(in_pieces, id))
+            if said(reply) != said(summed):
+                wrong[id] = said(reply), said(summed)
 
     agree(wrong, len(whole))
 
 
-async def test_errors_are_told_apart(exchanges):
-    refused = {id: each for id, each in exchanges.items() if "error_class" in each["expected"]}
+@on_each_format
+async def test_errors_are_told_apart(format, exchanges):
+    refused = {
+        id: each
+        for id, each in exchanges.items()
+        if each["api"] in (format.api, format.embeddings) and "error_class" in each["expected"]
+    }
     wrong: dict[str, object] = {}
-    async with replayed(refused) as router:
+    async with replayed(format, refused) as router:
         for id, exchange in refused.items():
-            if exchange["api"] == "openai_embeddings":
+            if exchange["api"] == format.embeddings:
                 call = router.embed("hi", model=id)
             elif "stream_text" in exchange:
                 call = streamed(router, id)
@@ -138,10 +157,15 @@ async def test_errors_are_told_apart(exchanges):
     agree(wrong, len(refused))
 
 
-async def test_vectors_come_as_they_were_sent(exchanges):
-    embedded = {id: each for id, each in exchanges.items() if "embeddings" in each["expected"]}
+@pytest.mark.parametrize("format", [each for each in ALL if each.embeddings is not None], ids=str)
+async def test_vectors_come_as_they_were_sent(format, exchanges):
+    embedded = {
+        id: each
+        for id, each in exchanges.items()
+        if each["api"] == format.embeddings and "embeddings" in each["expected"]
+    }
     wrong: dict[str, object] = {}
-    async with replayed(embedded) as router:
+    async with replayed(format, embedded) as router:
         for id, exchange in embedded.items():
             expected = exchange["expected"]
             reply = await tried(router.embed(["hi"] * expected["embeddings"]["count"], model=id))
@@ -151,45 +175,46 @@ async def test_vectors_come_as_they_were_sent(exchanges):
     agree(wrong, len(embedded))
 
 
-async def test_what_was_asked_is_asked_again(exchanges):
-    asked = {id: each for id, each in chats(exchanges).items() if each["request_body"]}
+@on_each_format
+async def test_what_was_asked_is_asked_again(format, exchanges):
+    asked = {id: each for id, each in chats(exchanges, format).items() if each["request_body"]}
     wrong: dict[str, object] = {}
-    with WireServer(answered) as server:
-        by_id = {each.id: each for each in deployments(asked, server.url)}
+    with WireServer(partial(answered, format, asked)) as server:
+        by_id = {each.id: each for each in deployments(format, asked, server.url)}
         async with Router(list(by_id.values()), retry=None, send_user=True) as router:
             for id, exchange in asked.items():
                 body, host = exchange["request_body"], HOSTS[by_id[id].prefix]
-                said = await tried(asked_again(router, id, body, host))
-                if (beyond := unsayable(body)) is not None:
-                    if not isinstance(said, BadRequestError) or said.path is None:
-                        wrong[id] = beyond, said
-                elif isinstance(said, PolyrouteError):
-                    wrong[id] = repr(said)
-                elif in_plain(sent := server.asked[-1].json, host) != in_plain(body, host):
-                    wrong[id] = in_plain(sent, host), in_plain(body, host)
+                given = await tried(asked_again(router, id, exchange, format.arguments(body, host)))
+                if (beyond := format.unsayable(body)) is not None:
+                    if not isinstance(given, BadRequestError) or given.path is None:
+                        wrong[id] = beyond, given
+                elif isinstance(given, PolyrouteError):
+                    wrong[id] = repr(given)
+                elif (sent := format.plain(server.asked[-1].json, host)) != format.plain(body, host):
+                    wrong[id] = sent, format.plain(body, host)
 
     agree(wrong, len(asked))
 
 
-def answered(asked: Asked) -> Answer:
+def answered(format: Format, exchanges: Mapping[str, Exchange], asked: Asked) -> Answer:
     """The shortest reply there is, in the form that was asked for."""
-    if asked.json.get("stream"):
-        return Answer(
-            events({"choices": [{"index": 0, "delta": {"content": "{}"}, "finish_reason": "stop"}]})
-        )
-    choice = {"message": {"content": "{}"}, "finish_reason": "stop"}
-    return Answer.of({"choices": [choice]})
+    reply = format.answer("{}")
+    if "stream_text" in exchanges[asked.path.split("/")[1]]:
+        return Answer(format.as_stream(reply, Random(0)))
+    return Answer.of(reply)
 
 
-async def asked_again(router: Router, id: str, body: Mapping[str, Any], host: Host) -> ChatResponse[Any]:
-    before = json.dumps(body)
+async def asked_again(
+    router: Router, id: str, exchange: Exchange, arguments: Mapping[str, Any]
+) -> ChatResponse[Any]:
+    before = json.dumps(exchange["request_body"])
     try:
-        if not body.get("stream"):
-            return await router.chat(body["messages"], model=id, **call_of(body, host))
-        async with router.stream(body["messages"], model=id, **call_of(body, host)) as stream:
+        if "stream_text" not in exchange:
+            return await router.chat(model=id, **arguments)
+        async with router.stream(model=id, **arguments) as stream:
             return await stream.response()
     finally:
-        assert json.dumps(body) == before, "what a caller hands in is never changed"
+        assert json.dumps(exchange["request_body"]) == before, "what a caller hands in is never changed"
 
 
 async def tried(call: Any) -> Any:
@@ -231,11 +256,11 @@ def arguments(call: Mapping[str, Any]) -> object:
 
 def usage_faults(reply: ChatResponse[Any] | EmbedResponse, expected: Mapping[str, Any]) -> Iterator[object]:
     usage = expected["usage"] or {}
-    said = {name: count for name, count in usage.items() if count is not None}
-    for name, count in said.items():
+    counts = {name: count for name, count in usage.items() if count is not None}
+    for name, count in counts.items():
         if getattr(reply.usage, USAGE[name]) != count:
             yield name, count, getattr(reply.usage, USAGE[name])
-    if reply.usage.estimated != (not said):
+    if reply.usage.estimated != (not counts):
         yield "estimated", reply.usage, usage
 
 
@@ -260,15 +285,3 @@ def vector_faults(reply: object, expected: Mapping[str, Any]) -> Iterator[object
     ):
         yield reply[0][:4], shape["head"]
     yield from usage_faults(reply, expected)
-
-
-def told(reply: object) -> object:
-    """What a reply says, without how it came about."""
-    if not isinstance(reply, ChatResponse):
-        return reply
-    said = [replace(each, usage=reply.usage, raw=None) for each in (reply, *reply.choices)]
-    return [
-        (each.id, each.model, each.text, each.message, each.tool_calls, each.finish_reason, each.reasoning,
-         each.refusal, each.logprobs, each.usage)
-        for each in said
-    ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["BODIES", "MANY", "SHAPED", "WORDS", "broken", "streams", "wire_messages"]
+__all__ = ["BODIES", "MANY", "SHAPED", "WORDS", "arranged", "broken", "framed", "streams", "wire_messages"]
 
 # Some of these are slow to make on a busy machine, which is no fault of what they are fed to.
 MANY = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
@@ -62,22 +62,28 @@ BETWEEN = st.sampled_from(["", "", ": keep-alive\n\n", "event: message\n", "id: 
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> bytes:
-    """Any stream that hosts may send, in any of the ways that they may write it."""
+def framed(draw: st.DrawFn, events: st.SearchStrategy[list[tuple[str, object]]], end: str = "") -> bytes:
+    """Events, each a name and a value, in any of the ways that hosts may write them; *end* may follow."""
     written = "\ufeff" * draw(st.booleans())
-    for event in draw(st.lists(EVENTS, max_size=6)):
+    for name, value in draw(events):
         written += draw(BETWEEN)
-        written += f"data:{draw(st.sampled_from([' ', '']))}{json.dumps(event, ensure_ascii=draw(st.booleans()))}\n\n"
-    if draw(st.booleans()):
-        written += "data: [DONE]\n\n"
+        written += f"event: {name}\n" if name else ""
+        written += f"data:{draw(st.sampled_from([' ', '']))}{json.dumps(value, ensure_ascii=draw(st.booleans()))}\n\n"
+    written += end * draw(st.booleans())
     written = written.replace("\n", draw(ENDS))
     return written.rstrip("\r\n").encode() if draw(st.booleans()) else written.encode()
 
 
+def streams() -> st.SearchStrategy[bytes]:
+    """Any stream that hosts may send."""
+    unnamed = EVENTS.map(lambda event: ("", event))
+    return framed(st.lists(unnamed, max_size=6), "data: [DONE]\n\n")
+
+
 @st.composite
-def broken(draw: st.DrawFn) -> bytes:
+def broken(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
     """A stream that something happened to."""
-    data = draw(streams())
+    data = draw(whole)
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.integers(0, 12)))
@@ -104,9 +110,20 @@ LEAVES = st.one_of(
     st.floats(allow_nan=True),
     st.sampled_from(["", "x", "error", "thinking", "{}", "429", "stop", "AACAPwAA", "AACAPw=="]),
 )
-VALUES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=6
-)
+
+
+def arranged(
+    keys: st.SearchStrategy[str], leaves: st.SearchStrategy[object] = LEAVES
+) -> st.SearchStrategy[Any]:
+    """JSON in which these words stand in any arrangement."""
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
+        max_leaves=6,
+    )
+
+
+VALUES = arranged(KEYS)
 SHAPED = st.one_of(
     VALUES,
     st.dictionaries(KEYS, VALUES, max_size=4),

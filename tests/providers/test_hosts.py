@@ -19,7 +19,9 @@ from polyroute import (
 from polyroute.providers import HOSTS, ErrorRow, HTTPProvider
 from tests.providers.wire import KEY, OK, Response, Scripted, sent
 
-CHATTING = sorted(prefix for prefix, host in HOSTS.items() if "chat" in host.kinds)
+CHATTING = sorted(
+    prefix for prefix, host in HOSTS.items() if "chat" in host.kinds and host.wire_format == "openai-chat"
+)
 
 EVERYTHING = {
     "max_tokens": 5,

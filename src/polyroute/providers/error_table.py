@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -21,8 +21,8 @@ from polyroute.errors import (
     ResponseDecodeError,
     ServerError,
 )
-from polyroute.providers.hints import retry_after
-from polyroute.providers.json_bodies import JSON, load
+from polyroute.providers.hints import retry_after, retry_delay
+from polyroute.providers.json_bodies import JSON, listed, load
 
 __all__ = ["ERRORS", "ErrorRow", "Said", "error_of", "error_within", "read_error"]
 
@@ -55,13 +55,15 @@ class ErrorRow:
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a host said when it refused. *codes* are its own codes and types; *guessed*: it named no
-    status, since the error came inside of a good reply, and this one is ours."""
+    status, since the error came inside of a good reply, and this one is ours. *retry_after*: seconds
+    that its body asks for."""
 
     status: int
     message: str
     codes: tuple[str, ...] = ()
     body: Any = None
     guessed: bool = False
+    retry_after: float | None = None
 
     @property
     def words(self) -> str:
@@ -71,7 +73,7 @@ class Said:
 _TOO_LONG = (
     r"context_length_exceeded|context[ _]length|context[ _]window|prompt is too long|prompt too long"
     r"|maximum context|input token count.{0,40}exceeds|too many (input )?tokens|input is too long"
-    r"|input tokens exceed|too_many_prompt_tokens|too large for model|exceeds the (maximum|model).{0,30}tokens"
+    r"|exceed context limit|input tokens exceed|too_many_prompt_tokens|too large for model|exceeds the (maximum|model).{0,30}tokens"
 )
 
 # The first row that matches counts; where none does, the status decides.
@@ -95,15 +97,25 @@ ERRORS: tuple[ErrorRow, ...] = (
         AuthenticationError, frozenset({400}), pattern=r"API_KEY_INVALID|API key not valid|incorrect API key"
     ),
     ErrorRow(AuthenticationError, codes=frozenset({"invalid_api_key"})),
+    # Google refuses countries as it does malformed requests, though another host may well serve them.
+    ErrorRow(
+        PermissionDeniedError, frozenset({400}), frozenset({"FAILED_PRECONDITION"}), r"location|country"
+    ),
+    # Google speaks of the current quota of a minute too, after which there is more; a day is long.
+    ErrorRow(QuotaExhaustedError, frozenset({429}), frozenset({"RESOURCE_EXHAUSTED"}), r"per_?day"),
+    ErrorRow(RateLimitError, frozenset({429}), frozenset({"RESOURCE_EXHAUSTED"}), r"per_?minute"),
     ErrorRow(QuotaExhaustedError, codes=frozenset({"insufficient_quota", "billing_hard_limit_reached"})),
     ErrorRow(
         QuotaExhaustedError,
         frozenset({400, 403, 429}),
-        pattern=r"insufficient (balance|credit)|credit balance is too low|exceeded your current quota",
+        pattern=r"insufficient (balance|credit)|credit balance is too low|exceeded your current quota"
+        r"|credits are depleted",
     ),
     ErrorRow(NotFoundError, codes=frozenset({"model_not_found"})),
     # The model wrote a call that its own host cannot read; the next try may be better.
     ErrorRow(ServerError, frozenset({400}), frozenset({"tool_use_failed"})),
+    # Google calls so what it has broken off by itself.
+    ErrorRow(ServerError, frozenset({499}), frozenset({"CANCELLED"})),
     # Groq's word for having no capacity on the flexible tier.
     ErrorRow(OverloadedError, frozenset({498}), pattern=r"capacity"),
 )
@@ -127,12 +139,15 @@ _BY_STATUS: dict[int, HostError] = {
 _BY_TYPE = {
     "invalid_request_error": 400,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "request_too_large": 413,
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "api_error": 500,
     "server_error": 500,
+    "timeout_error": 504,
     "overloaded_error": 529,
 }
 
@@ -167,6 +182,8 @@ def error_of(
     if error.transient or limited or isinstance(error, ServerError):
         # A limit's reset is a hint only where the limit is why: a host that fails sends them too.
         error.retry_after = retry_after(headers, resets=limited, clock=clock)
+        if error.retry_after is None and not isinstance(error, QuotaExhaustedError):
+            error.retry_after = said.retry_after
     return error
 
 
@@ -200,7 +217,7 @@ def _said_in(value: object, status: int | None) -> Said:
     fields = cast("JSON", inner) if isinstance(inner, dict) else body
     codes = _codes(fields)
     status, guessed = (status, False) if status is not None else _effective(fields, codes)
-    return Said(status, _message(inner, fields), codes, value, guessed)
+    return Said(status, _message(inner, fields), codes, value, guessed, retry_delay(fields))
 
 
 def _message(inner: object, fields: Mapping[str, Any]) -> str:
@@ -219,7 +236,16 @@ def _message(inner: object, fields: Mapping[str, Any]) -> str:
 def _codes(fields: Mapping[str, Any]) -> tuple[str, ...]:
     inner = fields.get("innererror")
     beneath = cast("JSON", inner).get("code") if isinstance(inner, dict) else None
-    return tuple(str(code) for code in (fields.get("type"), fields.get("code"), beneath) if code is not None)
+    own = (fields.get("type"), fields.get("code"), fields.get("status"), beneath)
+    return tuple(str(code) for code in (*own, *_detailed(fields)) if code is not None)
+
+
+def _detailed(fields: Mapping[str, Any]) -> Iterator[object]:
+    """The reasons, and the quotas that are used up, in the details that Google gives."""
+    for detail in listed(fields.get("details")):
+        yield detail.get("reason")
+        for violation in listed(detail.get("violations")):
+            yield violation.get("quotaId")
 
 
 def _effective(fields: Mapping[str, Any], codes: Sequence[str]) -> tuple[int, bool]:

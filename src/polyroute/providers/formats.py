@@ -1,14 +1,28 @@
-"""The wire formats by name, which is what a host's `wire_format` says."""
+"""The wire formats, each loaded where the first host that speaks it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
+from polyroute.errors import ConfigurationError
 from polyroute.protocols import WireFormat
 from polyroute.providers.hosts import Host
-from polyroute.providers.openai_chat import OpenAIChat
 
-__all__ = ["FORMATS"]
+__all__ = ["format_of"]
 
-FORMATS: Mapping[str, Callable[[Host], WireFormat]] = MappingProxyType({"openai-chat": OpenAIChat})
+
+def format_of(host: Host) -> WireFormat:
+    """The format that *host* speaks, as it speaks it."""
+    match host.wire_format:
+        case "openai-chat":
+            from polyroute.providers.openai_chat import OpenAIChat
+
+            return OpenAIChat(host)
+        case "anthropic-messages":
+            from polyroute.providers.anthropic_messages import AnthropicMessages
+
+            return AnthropicMessages(host)
+        case "gemini":
+            from polyroute.providers.gemini_generate import Gemini
+
+            return Gemini(host)
+        case other:
+            raise ConfigurationError(f"host {host.prefix!r}: there is no wire format {other!r}")

@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-__all__ = ["duration", "retry_after"]
+from polyroute.providers.json_bodies import listed
+
+__all__ = ["duration", "retry_after", "retry_delay"]
 
 _LONGEST = 7 * 24 * 3600.0  # a hint beyond a week is as good as never
 _EPOCH = 1e9  # a number above this is a moment, not a length
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_RETRY_IN = re.compile(r"[Rr]etry in ((?:\d+(?:\.\d+)?(?:ms|s|m|h))+)")
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -36,6 +40,15 @@ def retry_after(
         if asked is not None:
             return _bounded(asked)
     return _reset(headers, clock) if resets else None
+
+
+def retry_delay(error: Mapping[str, Any]) -> float | None:
+    """Seconds that Google asks for in an error's body: in its details, and in its words to the fraction."""
+    words = _RETRY_IN.search(str(error.get("message") or ""))
+    told = [each["retryDelay"] for each in listed(error.get("details")) if "retryDelay" in each]
+    waits = [duration(str(each), {}) for each in (*told, *(words.groups() if words else ()))]
+    known = [wait for wait in waits if wait is not None]
+    return _bounded(max(known)) if known else None
 
 
 def _reset(headers: Mapping[str, str], clock: Callable[[], float] | None) -> float | None:

@@ -17,7 +17,7 @@ __all__ = ["HOSTS", "Host", "kinds_of"]
 class Host:
     """One host: where it is, what it speaks, what key it takes, and its own words for things.
 
-    *wire_format* is the name of one of `FORMATS`; *headers* go with every request. A key is taken from
+    *wire_format* is one that `format_of` knows; *headers* go with every request. A key is taken from
     the first of *key_variables* that is set, and goes into *key_header*, after `Bearer` where that is
     `authorization`.
     *unsupported* names the arguments that it is known not to take; `response_format=json_schema`
@@ -78,6 +78,25 @@ _TABLE = (
         max_tokens_field="max_completion_tokens",
         developer_role=True,
         unsupported=_OPENAI_ONLY,
+    ),
+    Host(
+        prefix="anthropic",
+        wire_format="anthropic-messages",
+        base_url="https://api.anthropic.com/v1",
+        base_url_variable="ANTHROPIC_BASE_URL",
+        base_url_suffix="/v1",
+        key_variables=("ANTHROPIC_API_KEY",),
+        key_header="x-api-key",
+        headers=(("anthropic-version", "2023-06-01"),),
+        kinds=frozenset({"chat"}),
+        unsupported=frozenset({"seed", "n", "logprobs", "frequency_penalty", "presence_penalty"}),
+    ),
+    Host(
+        prefix="gemini",
+        wire_format="gemini",
+        base_url="https://generativelanguage.googleapis.com/v1beta",
+        key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        key_header="x-goog-api-key",
     ),
     Host(
         prefix="mistral",

@@ -15,7 +15,7 @@ from polyroute._version import __version__
 from polyroute.deployments import Call, Deployment, EmbedCall, check_address, clean
 from polyroute.errors import AttemptTimeoutError, ConfigurationError, PolyrouteError
 from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
-from polyroute.providers.formats import FORMATS
+from polyroute.providers.formats import format_of
 from polyroute.providers.hosts import Host, kinds_of
 from polyroute.providers.scrub import Secrets, scrubbed
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
@@ -55,7 +55,7 @@ class HTTPProvider:
         self.keeps_deadlines: bool = getattr(transport, "keeps_deadlines", False)
         self._host = host
         self._transport = transport
-        self._format = wire_format or FORMATS[host.wire_format](host)
+        self._format = wire_format or format_of(host)
         self._embeds = self._format if isinstance(self._format, EmbedFormat) else None
         self._endpoints: dict[Deployment, _Endpoint] = {}
 

@@ -15,6 +15,7 @@ __all__ = [
     "JSON",
     "MISSHAPEN",
     "dump",
+    "listed",
     "load",
     "malformed",
     "misshapen",
@@ -95,6 +96,12 @@ def tolerant(decode: Callable[P, T]) -> Callable[P, T]:
             raise misshapen(exc) from None
 
     return decoded
+
+
+def listed(value: object) -> list[JSON]:
+    """The objects in *value*, where it is a list of some."""
+    each = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("JSON", one) for one in each if isinstance(one, dict)]
 
 
 def promised_object(value: object) -> JSON:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
+from polyroute.providers.encoding import asks, base64_of
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import dump
@@ -48,7 +48,7 @@ class OpenAIChat:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._unsupported if _asks(name, getattr(request, name, None))]
+        missing = [name for name in self._unsupported if asks(name, getattr(request, name, None))]
         if isinstance(request, ChatRequest):
             if self._no_schema and request.response_format is not None:
                 missing += ["response_format"] * (request.response_format.kind == "json_schema")
@@ -133,13 +133,6 @@ class OpenAIChat:
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, /) -> PolyrouteError:
         return error_of(read_error(body, status), headers, self._host.errors)
-
-
-def _asks(name: str, value: object) -> bool:
-    """Whether an argument asks for anything: one choice, and no log probabilities, is what comes anyway."""
-    return (
-        value is not None and not (name == "n" and value == 1) and not (name == "logprobs" and value is False)
-    )
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
@@ -228,7 +221,7 @@ def _part(part: Part) -> dict[str, Any]:
                 image["detail"] = detail
             return {"type": "image_url", "image_url": image}
         case Audio(data, format):
-            return {"type": "input_audio", "input_audio": {"data": _base64(data), "format": format}}
+            return {"type": "input_audio", "input_audio": {"data": base64_of(data), "format": format}}
         case File(data=data, id=id, name=name, media_type=media_type):
             file = (
                 {"file_id": id}
@@ -274,8 +267,4 @@ def _response_format(shape: ResponseFormat) -> dict[str, Any]:
 
 
 def _data_uri(data: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64,{_base64(data)}"
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return f"data:{media_type};base64,{base64_of(data)}"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from polyroute.errors import PolyrouteError, ReadError, ResponseDecodeError
 from polyroute.providers.error_table import error_within
-from polyroute.providers.framing.sse import SSEDecoder
+from polyroute.providers.event_streams import EventStreamDecoder
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
-    MISSHAPEN,
     load,
     malformed,
-    misshapen,
     promised_object,
     promised_text,
     text_or_none,
@@ -33,7 +30,6 @@ from polyroute.types import Opaque, TokenLogprob, amended
 
 __all__ = ["ChatDecoder"]
 
-_HEAD = 65_536  # bytes kept of what does not begin as a stream, to tell what it was
 _NOTHING: Mapping[str, Any] = {}
 _IN_PIECES = frozenset({"reasoning.text", "reasoning.summary"})  # kinds of reasoning that come bit by bit
 
@@ -52,54 +48,20 @@ class _Begun:
     details: list[JSON] = field(default_factory=list[JSON])
 
 
-class ChatDecoder:
+class ChatDecoder(EventStreamDecoder):
     """From the bytes of one stream to chunks. See `StreamDecoder`."""
 
     def __init__(self, host: Host, deployment: str | None = None) -> None:
-        self.done: bool = False
-        self.error: PolyrouteError | None = None
+        super().__init__()
         self._host = host
-        self._events = SSEDecoder()
         self._blank = ChatChunk(deployment=deployment)  # what each chunk of this stream has
         self._choices: dict[int, _Begun] = {}
-        self._head = b""
 
-    def feed(self, data: bytes, /) -> list[ChatChunk]:
-        if not self._choices and len(self._head) < _HEAD:
-            self._head += data[:_HEAD]
-        return self._take(self._events.feed(data))
-
-    def finish(self) -> list[ChatChunk]:
-        broken = self.error is not None
-        chunks = self._take(self._events.finish())
-        if broken or self.done:
-            return chunks
-        finished = bool(self._choices) and all(choice.finished for choice in self._choices.values())
-        # What does not parse here was the beginning of an event, of which the rest never came.
-        if isinstance(self.error, ResponseDecodeError) or (self.error is None and not finished):
-            self.error = self._too_early()
-        elif self.error is None:
-            chunks.extend(self._left())
-        return chunks
-
-    def _take(self, events: Sequence[tuple[str, str]]) -> list[ChatChunk]:
-        chunks: list[ChatChunk] = []
-        for name, data in events:
-            if self.done or self.error is not None:
-                break
-            if data.strip() == "[DONE]":
-                self.done = True
-                chunks.extend(self._ended())
-            elif data and not data.isspace():
-                try:
-                    self._read(name, data, chunks)
-                except PolyrouteError as error:
-                    self.error = error
-                except MISSHAPEN as exc:
-                    self.error = misshapen(exc)
-        return chunks
-
-    def _read(self, name: str, data: str, chunks: list[ChatChunk]) -> None:
+    def read(self, name: str, data: str, chunks: list[ChatChunk]) -> None:
+        if data.strip() == "[DONE]":
+            self.done = True
+            chunks.extend(self._ended())
+            return
         event = load(data)
         if type(event) is not dict or name == "error" or "error" in event or "choices" not in event:
             event = self._unless_error(name, event)
@@ -111,6 +73,12 @@ class ChatDecoder:
             self._choice(choice, chunks)
         if event.get("usage") or event.get("x_groq"):
             self._usage(event, chunks)
+
+    def whole(self, body: bytes) -> object:
+        return decode_chat(body, self._host)
+
+    def finished(self) -> bool:
+        return bool(self._choices) and all(choice.finished for choice in self._choices.values())
 
     def _usage(self, event: JSON, chunks: list[ChatChunk]) -> None:
         groq = event.get("x_groq") or _NOTHING
@@ -133,6 +101,7 @@ class ChatDecoder:
         begun = self._choices.get(index)
         if begun is None:
             begun = self._choices[index] = _Begun()
+            self.recognise()
         delta = choice.get("delta") or {}
         reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
         if len(delta) == 1 and type(words := delta.get("content")) is str and not logprobs and not reason:
@@ -202,11 +171,11 @@ class ChatDecoder:
     def _ended(self) -> list[ChatChunk]:
         """What the terminal event leaves to say: a finish reason where the host gave none."""
         if not any(choice.said or choice.finished for choice in self._choices.values()):
-            self.error = malformed("the stream has nothing in it", self._head)
+            self.fail(malformed("the stream has nothing in it", self.head))
             return []
-        return self._left()
+        return self.left()
 
-    def _left(self) -> list[ChatChunk]:
+    def left(self) -> list[ChatChunk]:
         chunks: list[ChatChunk] = []
         for index, begun in sorted(self._choices.items()):
             if begun.details:
@@ -215,17 +184,6 @@ class ChatDecoder:
                 finish = finish_of(None, calls=begun.named)
                 chunks.append(amended(self._blank, finish_reason=finish, index=index))
         return chunks
-
-    def _too_early(self) -> PolyrouteError:
-        """The error of a stream whose bytes ended before it did."""
-        head = self._head.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if self._choices or not head or head.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
-            return ReadError("the stream ended before its end")
-        try:  # A plain body came instead of a stream: an error, a whole reply, or a page.
-            decode_chat(self._head, self._host)
-        except PolyrouteError as error:
-            return error
-        return malformed("a whole reply came instead of a stream", self._head)
 
 
 def _place(calls: list[tuple[object, str]], index: object, id: str, name: str) -> int:

@@ -1,0 +1,214 @@
+"""Anthropic's Messages: what a call becomes, and where replies, streams and errors are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyroute.deployments import Call
+from polyroute.errors import PolyrouteError
+from polyroute.providers.anthropic_replies import decode_message
+from polyroute.providers.anthropic_schemas import closed_schema
+from polyroute.providers.anthropic_streams import MessageDecoder
+from polyroute.providers.anthropic_turns import conversation, unsayable
+from polyroute.providers.encoding import asks
+from polyroute.providers.error_table import error_of, read_error
+from polyroute.providers.hosts import Host
+from polyroute.providers.json_bodies import JSON, dump
+from polyroute.replies import ChatResponse
+from polyroute.types import ChatRequest, NamedTool, Request, ResponseFormat, Tool
+
+__all__ = ["AnthropicMessages"]
+
+# Claude 4.5 and older are told how many tokens they may think; from 4.6 on, how hard to think.
+_BUDGETED = re.compile(
+    r"claude-(?:[23]|instant|(?:opus|sonnet|haiku)-4(?:[-.][0-5])?(?!\d)(?![-.]\d{1,2}(?!\d)))"
+)
+_LEAST_BUDGET = 1_024  # the least that the host takes
+# How much of max_tokens may be thought, in percent: the shares that OpenRouter has published.
+_SHARES = {"minimal": 10, "low": 20, "medium": 50, "high": 80, "xhigh": 95, "max": 95}
+_LEAST_TOP_P = 0.95  # the least that it takes while a model thinks
+
+# Who takes words of the system in the midst of a conversation as such.
+_SYSTEM_TURNS = re.compile(r"claude-opus-(?:4[-.][89]|[5-9])")
+
+# The host demands max_tokens. Where the caller names none, it is the most that the oldest models give,
+# and for all others enough for long thought and a long answer, which every one of them gives.
+_MOST_TOKENS = (
+    (re.compile(r"claude-(?:2|instant|3-(?:opus|sonnet|haiku))"), 4_096),
+    (re.compile(r"claude-3-5"), 8_192),
+)
+_MAX_TOKENS = 32_000
+
+_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+
+
+class AnthropicMessages:
+    """The wire format, as *host* speaks it.
+
+    A call without `max_tokens` asks for 32,000, or for as many as Claude 3 and 3.5 can give.
+    `reasoning_effort` is one of none, minimal, low, medium, high, xhigh and max. While a model thinks,
+    the host takes neither `top_k`, nor a `temperature` but 1, nor a `top_p` below 0.95, nor a forced
+    tool. Claude 4.5 and older must begin a tool loop with thought, so that one that another maker's
+    model began is ended without.
+
+    What the host alone has words for, such as a text with its `cache_control`, may stand in a message as
+    `Opaque("anthropic", {"type": "text", …})`.
+    """
+
+    name = "anthropic-messages"
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._unsupported = tuple(host.unsupported)
+
+    def cannot(self, request: Request) -> list[str]:
+        """The arguments of *request* that the host, or the format, cannot honour."""
+        missing = [name for name in self._unsupported if asks(name, getattr(request, name, None))]
+        if isinstance(request, ChatRequest):
+            missing += _refused(request)
+            for message in request.messages:
+                if (message.name is not None or type(message.content) is not str) and unsayable(message):
+                    missing.append("messages")
+                    break
+        return missing
+
+    def path(self, call: Call, /, *, stream: bool) -> str:
+        return "/messages"
+
+    def encode(self, call: Call, /, *, stream: bool) -> bytes:
+        request = call.request
+        system_turns = _SYSTEM_TURNS.search(call.model) is not None
+        system, turns = conversation(request.messages, system_turns=system_turns)
+        max_tokens = request.max_tokens
+        if max_tokens is None:
+            max_tokens = _most_tokens(call.model)
+        body: JSON = {"model": call.model, "max_tokens": max_tokens, "messages": turns}
+        if system:
+            body["system"] = system
+        for name in ("temperature", "top_p", "top_k"):
+            if (value := getattr(request, name)) is not None:
+                body[name] = value
+        if request.stop:
+            body["stop_sequences"] = request.stop
+        if request.tools:
+            body["tools"] = [_tool(tool) for tool in request.tools]
+        if (choice := _tool_choice(request)) is not None:
+            body["tool_choice"] = choice
+        if request.reasoning_effort is not None:
+            body |= _thinking(request.reasoning_effort, call.model, max_tokens, turns)
+        if request.response_format is not None and request.response_format.schema is not None:
+            body.setdefault("output_config", {})["format"] = _format(request.response_format)
+        if call.user is not None:
+            body["metadata"] = {"user_id": call.user}
+        if request.extra:
+            body.update(request.extra)
+        # Whether it is streamed is the call's own business, whatever extra says.
+        if stream:
+            body["stream"] = True
+        else:
+            body.pop("stream", None)
+        return dump(body)
+
+    def decode(self, body: bytes, call: Call, /) -> ChatResponse[Any]:
+        return decode_message(body, self._host)
+
+    def stream_decoder(self, call: Call, /) -> MessageDecoder:
+        return MessageDecoder(self._host, call.deployment.id)
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, /) -> PolyrouteError:
+        return error_of(read_error(body, status), headers, self._host.errors)
+
+
+def _refused(request: ChatRequest) -> list[str]:
+    """What the host is known to refuse, although it has a field for it."""
+    missing: list[str] = []
+    if request.temperature is not None and request.temperature > 1:
+        missing.append("temperature")
+    if request.reasoning_effort is not None:
+        missing += _refused_in_thought(request, request.reasoning_effort)
+    if request.stop is not None and not all(each.strip() for each in request.stop):
+        missing.append("stop")
+    if request.response_format is not None and request.response_format.kind == "json_object":
+        missing.append("response_format")
+    return missing
+
+
+def _refused_in_thought(request: ChatRequest, effort: str) -> list[str]:
+    """What the host refuses while a model thinks, or the effort itself where it has no such word."""
+    if effort == "none":
+        return []
+    if effort not in _SHARES:
+        return ["reasoning_effort"]
+    refused = {
+        "temperature": request.temperature is not None and request.temperature < 1,
+        "top_p": request.top_p is not None and request.top_p < _LEAST_TOP_P,
+        "top_k": request.top_k is not None,
+        "tool_choice": request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool),
+    }
+    return [name for name, is_refused in refused.items() if is_refused]
+
+
+def _most_tokens(model: str) -> int:
+    return next((most for family, most in _MOST_TOKENS if family.search(model)), _MAX_TOKENS)
+
+
+def _thinking(effort: str, model: str, max_tokens: int, turns: Sequence[JSON]) -> JSON:
+    """The fields that say how much to think."""
+    if effort == "none":
+        return {"thinking": {"type": "disabled"}}
+    if not _BUDGETED.search(model):
+        # Left to itself, the host tells nothing of what is thought, and a stream is silent all the while.
+        return {
+            "thinking": {"type": "adaptive", "display": "summarized"},
+            "output_config": {"effort": "low" if effort == "minimal" else effort},
+        }
+    if _called_without_thought(turns):
+        return {}
+    budget = max(_LEAST_BUDGET, max_tokens * _SHARES[effort] // 100)
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+
+
+def _called_without_thought(turns: Sequence[JSON]) -> bool:
+    """Whether the conversation ends within a tool loop in which nothing was thought."""
+    called = False
+    for turn in reversed(turns):
+        kinds = {block.get("type") for block in turn["content"]}
+        if kinds & {"thinking", "redacted_thinking"}:
+            return False
+        if turn["role"] == "user" and "tool_result" not in kinds:
+            break
+        called = called or "tool_result" in kinds
+    return called
+
+
+def _tool(tool: Tool) -> JSON:
+    parameters = closed_schema(tool.parameters) if tool.strict else tool.parameters
+    written: JSON = {"name": tool.name, "input_schema": {"type": "object", **parameters}}
+    if tool.description:
+        written["description"] = tool.description
+    if tool.strict is not None:
+        written["strict"] = tool.strict
+    return written
+
+
+def _tool_choice(request: ChatRequest) -> JSON | None:
+    """Which tool is to be called, and whether several at once may be, which is told in the same field."""
+    choice, parallel = request.tool_choice, request.parallel_tool_calls
+    if isinstance(choice, NamedTool):
+        written: JSON = {"type": "tool", "name": choice.name}
+    elif choice is not None or parallel is not None:
+        written = {"type": _CHOICES[choice or "auto"]}
+    else:
+        return None
+    if parallel is not None and choice != "none":
+        written["disable_parallel_tool_use"] = not parallel
+    return written
+
+
+def _format(shape: ResponseFormat) -> JSON:
+    schema = closed_schema(shape.schema or {})
+    if shape.description is not None:
+        schema.setdefault("description", shape.description)
+    return {"type": "json_schema", "schema": schema}

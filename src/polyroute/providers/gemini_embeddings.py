@@ -1,0 +1,47 @@
+"""Embeddings as Gemini writes them: a batch of requests, and a vector for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from polyroute.deployments import EmbedCall
+from polyroute.providers.error_table import error_within
+from polyroute.providers.hosts import Host
+from polyroute.providers.json_bodies import JSON, dump, load, malformed, promised_object, tolerant
+from polyroute.replies import EmbedResponse
+from polyroute.types import Usage
+
+__all__ = ["decode_embeddings", "encode_embeddings"]
+
+
+def encode_embeddings(call: EmbedCall) -> bytes:
+    """One request for each text. What is in `extra`, such as `taskType`, is said of every one of them."""
+    request = call.request
+    common: dict[str, Any] = {"model": f"models/{call.model}"}
+    if request.dimensions is not None:
+        common["outputDimensionality"] = request.dimensions
+    common.update(request.extra or {})
+    return dump({"requests": [{"content": {"parts": [{"text": text}]}, **common} for text in request.input]})
+
+
+@tolerant
+def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
+    """Vectors, in the order of the inputs.
+
+    Raises:
+        ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
+        ProviderError, BadRequestError: It is an error, whatever its status said.
+    """
+    value = load(body)
+    if (error := error_within(value, host.errors)) is not None:
+        raise error
+    data = promised_object(value)
+    rows: list[JSON] = data.get("embeddings") or []
+    if len(rows) != count:
+        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    return EmbedResponse(
+        tuple([float(number) for number in cast("Sequence[float]", row["values"])] for row in rows),
+        usage=Usage(input_tokens=int((data.get("usageMetadata") or {}).get("promptTokenCount") or 0)),
+        raw=data,
+    )
