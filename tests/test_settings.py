@@ -154,8 +154,6 @@ class TestADeployment:
             {"model": "a/b", "base_url": "http://x.example:99999/v1"},
             {"model": "a/b", "timeout": "x"},
             {"model": "a/b", "limits": 3},
-            {"model": "a/b", "capabilities": {}},
-            {"model": "a/b", "like": "x/y"},
             {"model": "a/b", "breaker": 3},
             {"model": "a/b", "wieght": 3},
         ],

@@ -10,9 +10,10 @@ from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from polyroute.capabilities import ARGUMENTS, check_capabilities, lacking_of_family
 from polyroute.errors import ConfigurationError, did_you_mean
 from polyroute.settings import Price, Secret, SupportsSecret, Timeout, unbuilt
-from polyroute.types import ChatRequest, EmbedRequest, Request
+from polyroute.types import ChatRequest, EmbedRequest
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -34,7 +35,9 @@ class Deployment:
     provider's usual environment variable. *base_url* replaces everything before the operation's
     own path, version segment included. *params* are arguments of a call that it may override,
     *may_drop* names those that may be left out where the deployment cannot honour them, and
-    *space* the vector space of embeddings that may stand in for each other.
+    *space* the vector space of embeddings that may stand in for each other. *capabilities* says
+    what the model has or has not, such as `{"tools": True, "images": False}`; the rest is known of
+    its family, or taken to be there. *like* is the `"provider/model"` that an opaque name stands for.
     """
 
     model: str
@@ -48,8 +51,8 @@ class Deployment:
     limits: None = field(default=None, kw_only=True)
     price: Price | None = field(default=None, kw_only=True)
     context_window: int | None = field(default=None, kw_only=True)
-    capabilities: None = field(default=None, kw_only=True)
-    like: None = field(default=None, kw_only=True)
+    capabilities: Mapping[str, bool] | None = field(default=None, kw_only=True)
+    like: str | None = field(default=None, kw_only=True)
     may_drop: Sequence[str] = field(default=(), kw_only=True)
     space: str | None = field(default=None, kw_only=True)
     timeout: Timeout | float | None = field(default=None, kw_only=True)
@@ -68,9 +71,10 @@ class Deployment:
                 f'{owner}: a model is named "provider/model", such as "openai/gpt-5-mini", '
                 "without control characters"
             )
-        for name in ("limits", "capabilities", "like"):
-            if getattr(self, name) is not None:
-                unbuilt(owner, name)
+        if self.limits is not None:
+            unbuilt(owner, "limits")
+        if self.like is not None and not (isinstance(self.like, str) and _MODEL.fullmatch(self.like)):
+            raise ConfigurationError(f'{owner}: like names a "provider/model", not {self.like!r}')
         if self.breaker is not ... and self.breaker is not None:
             unbuilt(owner, "breaker")
         if self.id is not None and (not self.id or not self.id.isprintable()):
@@ -85,6 +89,7 @@ class Deployment:
             object.__setattr__(self, "api_key", Secret(clean(f"{owner}: api_key", self.api_key)))
         object.__setattr__(self, "tags", names(owner, "tags", self.tags))
         object.__setattr__(self, "may_drop", _droppable(owner, self.may_drop))
+        object.__setattr__(self, "capabilities", check_capabilities(owner, self.capabilities))
         object.__setattr__(self, "timeout", attempt_timeout(owner, self.timeout))
         object.__setattr__(self, "headers", _headers(owner, self.headers))
         object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
@@ -98,6 +103,18 @@ class Deployment:
     def name(self) -> str:
         """The model's name as it is sent, without the provider's prefix."""
         return self.model.partition("/")[2]
+
+    @property
+    def known_as(self) -> str:
+        """The model's name by which its family is known: that of *like*, where it is given."""
+        return self.like.partition("/")[2] if self.like is not None else self.name
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """The capabilities that it is known not to have."""
+        said = self.capabilities or {}
+        family = {name for name in lacking_of_family(self.known_as) if name not in said}
+        return frozenset(family | {name for name, has in said.items() if not has})
 
     @property
     def is_pattern(self) -> bool:
@@ -119,9 +136,11 @@ class Deployment:
             # Keys may stand in headers and params too, so only their names are shown.
             if each.name in ("headers", "params"):
                 value = list(value)
+            if each.name == "capabilities":
+                value = dict(value)
             if each.name == "api_key" and value is not None:
                 value = Secret("")
-            if value not in (None, (), [], ..., 1.0):
+            if value not in (None, (), [], {}, ..., 1.0):
                 shown.append(f"{each.name}={value!r}")
         return f"Deployment({', '.join(shown)})"
 
@@ -260,8 +279,8 @@ def names(owner: str, what: str, given: Sequence[str] | None) -> tuple[str, ...]
 def _droppable(owner: str, given: Sequence[str] | None) -> tuple[str, ...]:
     """*given*, which names arguments that a call can do without."""
     for name in (dropped := names(owner, "may_drop", given)):
-        if name not in _DROPPABLE:
-            hint = did_you_mean(name, _DROPPABLE) or f"; there are: {', '.join(sorted(_DROPPABLE))}"
+        if name not in ARGUMENTS:
+            hint = did_you_mean(name, ARGUMENTS) or f"; there are: {', '.join(sorted(ARGUMENTS))}"
             raise ConfigurationError(
                 f"{owner}: may_drop names no argument that can be dropped: {name!r}{hint}"
             )
@@ -285,12 +304,6 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
     return Timeout(attempt=given)
 
 
-# What a call says to a model beside what it is to answer.
-_DROPPABLE = (
-    frozenset(each.name for kind in (ChatRequest, EmbedRequest) for each in fields(kind))
-    - frozenset(each.name for each in fields(Request))
-    - {"messages", "input", "on_break", "hold"}
-)
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 
 

@@ -134,9 +134,13 @@ class GuardError(RequestError):
 
 
 class BadRequestError(RequestError):
-    """The request is malformed, by our own reading (*path* says where) or by the host's (*status*)."""
+    """The request is malformed, by our own reading (*path* says where) or by the host's (*status*).
+
+    *lacks*: the argument or capability that the model has not, where the host says that it is so.
+    """
 
     path: str | None = None
+    lacks: str | None = None
     deployment: str | None = None
     status: int | None = None
     provider: str | None = None

@@ -34,10 +34,19 @@ class State(Vitals):
 
 
 class Fleet:
-    """The state of all deployments, and the `FleetView` that strategies get."""
+    """The state of all deployments, and the `FleetView` that strategies get.
 
-    def __init__(self, rng: Random, states: dict[str, State] | None = None) -> None:
+    *lacks* holds the capabilities that hosts have said their models have not, by deployment.
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        states: dict[str, State] | None = None,
+        lacks: dict[str, frozenset[str]] | None = None,
+    ) -> None:
         self._states: dict[str, State] = {} if states is None else states
+        self.lacks: dict[str, frozenset[str]] = {} if lacks is None else lacks
         self._rng = rng
 
     def __getitem__(self, deployment: Deployment | str, /) -> Vitals:
@@ -55,7 +64,12 @@ class Fleet:
 
     def preview(self) -> Fleet:
         """The same fleet with a chance of its own, for asking what would happen."""
-        return Fleet(copy(self._rng), self._states)
+        return Fleet(copy(self._rng), self._states, self.lacks)
+
+    def learn_lack(self, id: str, name: str) -> None:
+        """Remember that the model of the deployment called *id* has no *name*."""
+        if id in self.lacks or len(self.lacks) < _MOST:
+            self.lacks[id] = self.lacks.get(id, frozenset()) | {name}
 
     def _forget_one(self) -> None:
         idle = next((id for id, state in self._states.items() if not state.in_flight), None)

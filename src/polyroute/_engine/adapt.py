@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from polyroute._engine.eligible import body_of
+from polyroute._engine.eligible import body_of, lacks_of
 from polyroute._engine.plan import Plan, Seat
+from polyroute.capabilities import wanted
 from polyroute.types import ChatRequest, EmbedRequest, Message, Opaque, amended
 
 __all__ = ["adapt"]
@@ -15,10 +16,12 @@ __all__ = ["adapt"]
 R = TypeVar("R", ChatRequest, EmbedRequest)
 
 
-def adapt(request: R, seat: Seat, plan: Plan) -> tuple[R, tuple[str, ...]]:
+def adapt(
+    request: R, seat: Seat, plan: Plan, learnt: Mapping[str, frozenset[str]]
+) -> tuple[R, tuple[str, ...]]:
     """The request as *seat*'s deployment gets it, and the names of the arguments it drops.
 
-    Always made from the caller's own request, which never changes.
+    Always made from the caller's own request, which never changes. *learnt* is as in `eligible`.
     """
     changes: dict[str, Any] = {
         name: value
@@ -32,10 +35,14 @@ def adapt(request: R, seat: Seat, plan: Plan) -> tuple[R, tuple[str, ...]]:
         messages = _understood(request.messages, seat.provider.name)
         if messages is not request.messages:
             changes["messages"] = messages
-    adapted = amended(request, **changes) if changes else request
-    if seat.cannot is None or not seat.deployment.may_drop:
+    adapted: R = amended(request, **changes) if changes else request
+    if not seat.deployment.may_drop:
         return adapted, ()
-    dropped = tuple(seat.cannot(adapted))
+    missing = [
+        *(seat.cannot(adapted) if seat.cannot is not None else ()),
+        *wanted(adapted, lacks_of(seat, learnt)),
+    ]
+    dropped = tuple(name for name in dict.fromkeys(missing) if name in seat.deployment.may_drop)
     nothing: dict[str, Any] = dict.fromkeys(dropped)
     return amended(adapted, **nothing), dropped
 

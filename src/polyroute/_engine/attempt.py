@@ -63,7 +63,7 @@ class OpenAttempt(Generic[R]):
         self.leg = leg
         self.request: R = request
         self.seat = leg.seats[deployment.id or ""]
-        adapted, self.dropped = adapt(request, self.seat, run.plan)
+        adapted, self.dropped = adapt(request, self.seat, run.plan, run.fleet.lacks)
         self.adapted: R = adapted
         self.timeout = self.seat.timeout.merged(request.timeout)
         self.usage: Usage | None = None
@@ -90,6 +90,11 @@ class OpenAttempt(Generic[R]):
             first_token=first_token,
             between_tokens=timeout.between_tokens,
         )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over, and so not in the call's record yet."""
+        return self._open
 
     @property
     def deployment(self) -> Deployment:

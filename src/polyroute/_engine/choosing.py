@@ -23,7 +23,7 @@ _EPSILON = 1e-3  # seconds; what adding and subtracting moments may lose
 def candidates_of(request: Request, leg: Leg, run: Run) -> Sequence[Deployment]:
     """The candidates of *leg* as the call stands; who is left out is kept in the run's record."""
     candidates, excluded = eligible(
-        request, leg, run.history, asked=run.asked, format=run.format, space=run.space
+        request, leg, run.history, learnt=run.fleet.lacks, asked=run.asked, format=run.format, space=run.space
     )
     if request.extra is not None and run.format is None and candidates:
         # `extra` speaks the format of the call's first candidate; those of another one are left out.

@@ -58,6 +58,11 @@ class Committed:
         # It is whole and nobody has seen it, so what is wrong with it is still the attempt's failure.
         self._response = await judge(attempt, self._gathered.response())
 
+    def asked(self) -> tuple[str, ...]:
+        attempt = self._attempt
+        over = tuple(past.deployment for past in attempt.run.history)
+        return (*over, attempt.deployment.id or "") if attempt.is_open else over
+
     async def next(self) -> ChatChunk | None:
         if self._ready:
             return self._ready.popleft()

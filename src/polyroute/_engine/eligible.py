@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from polyroute._engine.plan import Leg, Seat
+from polyroute.capabilities import wanted
 from polyroute.deployments import Deployment
 from polyroute.errors import (
     AttemptError,
@@ -17,7 +18,9 @@ from polyroute.protocols import Provider
 from polyroute.replies import Attempt, Exclusion
 from polyroute.types import Request
 
-__all__ = ["body_of", "eligible", "tag_against"]
+__all__ = ["body_of", "eligible", "lacks_of", "tag_against"]
+
+_NOTHING: Mapping[str, frozenset[str]] = {}
 
 
 def eligible(
@@ -25,6 +28,7 @@ def eligible(
     leg: Leg,
     history: Sequence[Attempt] = (),
     *,
+    learnt: Mapping[str, frozenset[str]] = _NOTHING,
     asked: Mapping[str, Deployment] | None = None,
     format: str | None = None,
     space: str | None = None,
@@ -33,17 +37,20 @@ def eligible(
 
     *history* are the call's attempts so far, *asked* who was asked in them, by id. *format* is the
     wire format that the call's `extra` speaks, *space* the vector space that it has settled on;
-    None where there is none.
+    None where there is none. *learnt* holds what hosts have said that their models have not, by id.
     """
     candidates: list[Deployment] = []
     excluded: list[Exclusion] = []
     tags = (*leg.tags, *request.tags) if request.tags else leg.tags
     provider: Provider | None = None
-    missing: Collection[str] = ()
+    honours_not: Collection[str] = ()
     for seat in leg.seats.values():
         if seat.provider is not provider:  # Neighbours often have the same one, which says the same.
             provider = seat.provider
-            missing = seat.cannot(request) if seat.cannot is not None else ()
+            honours_not = seat.cannot(request) if seat.cannot is not None else ()
+        missing = honours_not
+        if seat.lacks or learnt:
+            missing = [*honours_not, *wanted(request, lacks_of(seat, learnt))]
         exclusion = _fixed(request, seat, tags, missing, format, space)
         if exclusion is None and history:
             exclusion = _learnt(seat.deployment, history, asked or {})
@@ -52,6 +59,11 @@ def eligible(
         else:
             excluded.append(exclusion)
     return candidates, excluded
+
+
+def lacks_of(seat: Seat, learnt: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """What the model is known not to have: from its family, its configuration and its host's own words."""
+    return seat.lacks | learnt.get(seat.deployment.id or "", frozenset()) if learnt else seat.lacks
 
 
 def body_of(extra: Mapping[str, Any], prefixes: frozenset[str]) -> dict[str, Any]:

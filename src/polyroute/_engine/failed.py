@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from polyroute._engine.run import Run
 from polyroute.errors import (
     AllAttemptsFailedError,
+    BadRequestError,
     NoDeploymentAvailableError,
     PolyrouteError,
     RequestError,
@@ -22,6 +23,8 @@ def failed(run: Run) -> PolyrouteError:
     if not run.history:
         return _nobody(list(run.excluded.values()))
     last = run.history[-1].error
+    if isinstance(last, BadRequestError) and last.lacks is not None:
+        return _lacking(last.lacks, last, run)
     if isinstance(last, RequestError):
         return last
     count = len(run.history)
@@ -29,6 +32,16 @@ def failed(run: Run) -> PolyrouteError:
     said = f" (the last one said: {last})" if last is not None and str(last) else ""
     error = AllAttemptsFailedError(
         f"{count} attempt{'s' if count > 1 else ''} failed: {report}{said}", attempts=tuple(run.history)
+    )
+    error.__cause__ = last
+    return error
+
+
+def _lacking(name: str, last: BadRequestError, run: Run) -> UnsupportedParameterError:
+    """The error of a call for which the last host that was asked said that its model has no *name*."""
+    reasons = reasons_of(list(run.excluded.values()))
+    error = UnsupportedParameterError(
+        f"no deployment can honour {name}: {last}", parameter=name, reasons=reasons
     )
     error.__cause__ = last
     return error

@@ -23,6 +23,7 @@ from polyroute.deployments import Deployment
 from polyroute.errors import (
     AttemptError,
     AttemptTimeoutError,
+    BadRequestError,
     ContentFilterError,
     ContextWindowExceededError,
     PolyrouteError,
@@ -132,6 +133,8 @@ def _moves_on(error: PolyrouteError, leg: Leg) -> bool:
     """Whether the call goes on after *error*; if not, it is about the request and comes out as itself."""
     if isinstance(error, ContentFilterError):
         return leg.filter_moves_on
+    if isinstance(error, BadRequestError) and error.lacks is not None:
+        return True
     return isinstance(error, AttemptError | ContextWindowExceededError)
 
 
@@ -145,6 +148,12 @@ async def _after(
 ) -> Sequence[Deployment]:
     """The candidates for the next attempt on this leg after *past* failed; none ends the leg."""
     failed_one = run.asked[past.deployment]
+    error = past.error
+    if isinstance(error, BadRequestError) and error.lacks is not None:
+        run.fleet.learn_lack(past.deployment, error.lacks)
+        if error.lacks in failed_one.may_drop and error.lacks not in past.dropped:
+            return [failed_one]  # Once more, without it.
+        return untried(candidates_of(request, leg, run), run)
     spared = candidates_of(request, leg, run)  # as the failure has left them
     left = [each for each in candidates if each is not failed_one and each in spared]
     if isinstance(past.error, RequestError):

@@ -62,7 +62,8 @@ _MOST_TARGETS = 1_024  # callers may name what they like of a pattern; past this
 class Seat:
     """One deployment's place in a leg, with what the levels' settings come to there.
 
-    *out* holds, by kind of call, why it is no candidate whatever the call looks like.
+    *out* holds, by kind of call, why it is no candidate whatever the call looks like, and *lacks*
+    what it is known not to have.
     """
 
     deployment: Deployment
@@ -71,6 +72,7 @@ class Seat:
     timeout: Timeout
     defaults: Mapping[str, Any]
     out: Mapping[str, Exclusion]
+    lacks: frozenset[str]
     cannot: Callable[[Request], Collection[str]] | None
     format: str
     space: str
@@ -261,9 +263,10 @@ class Plan:
             timeout=timeout,
             defaults=defaults,
             out=_left_out(deployment, provider, defaults),
+            lacks=deployment.lacks,
             cannot=getattr(provider, "cannot", None),
             format=getattr(provider, "format", ""),
-            space=deployment.space or str(getattr(provider, "space", deployment.name)),
+            space=deployment.space or str(getattr(provider, "space", deployment.known_as)),
             keeps_deadlines=getattr(provider, "keeps_deadlines", False),
         )
 
@@ -325,7 +328,7 @@ def _left_out(
         reason = needs(deployment)
     kinds: set[str] = {"chat", "embed"}
     if not deployment.is_pattern and (serves := getattr(provider, "kinds", None)):
-        kinds.intersection_update(serves(deployment.name))
+        kinds.intersection_update(serves(deployment.known_as))
     if not hasattr(provider, "embed"):
         kinds.discard("embed")
     out: dict[str, Exclusion] = {}

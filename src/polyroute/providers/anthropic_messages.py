@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyroute.capabilities import asks
 from polyroute.deployments import Call
 from polyroute.errors import PolyrouteError
 from polyroute.providers.anthropic_replies import decode_message
 from polyroute.providers.anthropic_schemas import closed_schema
 from polyroute.providers.anthropic_streams import MessageDecoder
 from polyroute.providers.anthropic_turns import conversation, unsayable
-from polyroute.providers.encoding import asks
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump

@@ -1,27 +1,18 @@
-"""What the encoders of all formats have in common: arguments that ask for nothing, and bytes as text."""
+"""What the encoders of all formats have in common: bytes as text."""
 
 from __future__ import annotations
 
 import base64
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["asks", "base64_of", "embedded", "image_type"]
+__all__ = ["base64_of", "embedded", "image_type"]
 
-_PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 _PICTURES = (
     (b"\x89PNG", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
     (b"RIFF", "image/webp"),
 )
-
-
-def asks(name: str, value: object) -> bool:
-    """Whether an argument asks for anything: one choice, no log probabilities and no penalty are what
-    comes anyway."""
-    if value is None or (name == "n" and value == 1) or (name == "logprobs" and value is False):
-        return False
-    return not (name in _PENALTIES and value == 0)
 
 
 def base64_of(data: bytes) -> str:

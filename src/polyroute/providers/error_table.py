@@ -23,6 +23,7 @@ from polyroute.errors import (
 )
 from polyroute.providers.hints import retry_after, retry_delay
 from polyroute.providers.json_bodies import JSON, listed, load
+from polyroute.providers.lacking import lacking
 
 __all__ = ["ERRORS", "ErrorRow", "Said", "error_of", "error_within", "read_error"]
 
@@ -172,7 +173,8 @@ def error_of(
     message = said.message[:_LONGEST]
     text = f"{said.status}: {message}" if message else f"status {said.status}, without a word"
     if issubclass(kind, BadRequestError):
-        return kind(text, status=said.status, body=said.body, request_id=request_id)
+        lacks = lacking(said.words) if kind is BadRequestError else None
+        return kind(text, status=said.status, body=said.body, request_id=request_id, lacks=lacks)
     error = kind(text, status=said.status, body=said.body, request_id=request_id)
     if said.status in (501, 505):
         error.transient = False

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from polyroute.capabilities import asks
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import asks
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.gemini_embeddings import decode_embeddings, encode_embeddings
 from polyroute.providers.gemini_messages import conversation, unsayable

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyroute.capabilities import asks
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import asks, base64_of
+from polyroute.providers.encoding import base64_of
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import dump
