@@ -15,7 +15,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "imports", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "imports", "tests", "interop", "docs"]
 
 
 def found(version: str) -> bool:
@@ -52,7 +52,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, as two checkers see them, and how complete they are for users."""
-    session.install("-e", ".[cli]", *group("types"))
+    session.install("-e", ".[all]", *group("types"))
     session.run("mypy")
     session.run("mypy", "tests/typing")
     session.run("pyright")
@@ -62,16 +62,24 @@ def types(session: nox.Session) -> None:
 @nox.session
 def imports(session: nox.Session) -> None:
     """The floors of the house: imports go down only."""
-    session.install("-e", ".[cli]", *group("imports"))
+    session.install("-e", ".[all]", *group("imports"))
     session.run("lint-imports")
 
 
 @nox.session(python=PYTHONS or [HERE])
 def tests(session: nox.Session) -> None:
     """Tests on asyncio and trio, with the documentation's examples among them."""
-    session.install("-e", ".[cli]", *group("test"))
+    session.install("-e", ".[all]", *group("test"), *group("sdk"))
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")
+
+
+@nox.session
+@nox.parametrize("sdk", [nox.param("2", id="openai2"), nox.param("3", id="openai3")])
+def interop(session: nox.Session, sdk: str) -> None:
+    """Programs written for OpenAI's SDK, before and since its version 3, and for what is built on it."""
+    session.install("-e", ".", *group(f"interop-openai{sdk}"))
+    session.run("pytest", "tests/interop", "tests/test_docs.py", "tests/test_examples.py", *session.posargs)
 
 
 @nox.session

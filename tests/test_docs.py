@@ -55,6 +55,8 @@ def test_there_are_examples_to_run():
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_run_in_order(page, host):
     """A page is one programme: what is imported or made above is there below."""
+    for library in re.findall(r"\w+", "".join(re.findall(r"<!-- needs: (.*?) -->", page.read_text()))):
+        pytest.importorskip(library, reason=f"{library} is not installed here; `nox -s interop` installs it")
     names: dict[str, object] = {"__name__": "__documentation__"}
 
     async def programme() -> None:

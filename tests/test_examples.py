@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_runs(example):
+    for library in re.findall(r"it needs `pip install (\w+)`", example.read_text()):
+        pytest.importorskip(library, reason=f"{library} is not installed here; `nox -s interop` installs it")
     with WireServer(answer) as server:
         environment = os.environ | {
             "OPENAI_API_KEY": "sk-for-examples",

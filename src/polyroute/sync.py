@@ -184,6 +184,11 @@ class SyncStream(Generic[T_co]):
             raise StopIteration
         return chunk
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """See `ChatStream.asked`."""
+        return self._step(_asked)
+
     def response(self) -> ChatResponse[T_co]:
         """See `ChatStream.response`."""
         return self._step(lambda stream: stream.response())
@@ -223,6 +228,10 @@ async def _next(stream: ChatStream[Any]) -> ChatChunk | None:
         return await anext(stream)
     except StopAsyncIteration:
         return None
+
+
+async def _asked(stream: ChatStream[Any]) -> tuple[str, ...]:
+    return stream.asked
 
 
 # What the stream's own task is to do next, and where the outcome goes.

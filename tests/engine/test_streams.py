@@ -38,6 +38,22 @@ async def read(router, **arguments):
         return chunks, await stream.response()
 
 
+async def test_tells_who_was_asked_from_its_first_token_to_its_end():
+    here = [
+        deployment("a", FakeProvider(script=[ServerError("down")])),
+        deployment("b", FakeProvider(["one two"])),
+    ]
+    async with Router(here) as router:
+        stream = router.stream("hi")
+        assert stream.asked == ()
+        async with stream:
+            assert stream.asked == ("a", "b")
+            whole = await stream.response()
+            assert stream.asked == ("a", "b")
+        async with ChatStream.of(whole).map(lambda chunk: chunk) as told_again:
+            assert told_again.asked == ("a", "b")
+
+
 async def test_gives_the_text_in_pieces_and_the_same_reply_that_chat_gives():
     provider = FakeProvider(["Once upon a time"], usage=Usage(3, 4))
     async with Router([deployment("a", provider)]) as router:

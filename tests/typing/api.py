@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 from typing import Any, assert_type
 
+import httpx
 from pydantic import BaseModel
 
 from polyroute import (
@@ -105,6 +106,11 @@ class Own(Strategy):
     ) -> Deployment | Choice | None:
         assert_type(fleet[candidates[0]].in_flight, int)
         return candidates[0]
+
+
+def program(router: Router) -> tuple[httpx.AsyncClient, httpx.Client]:
+    transport = router.openai_transport()
+    return httpx.AsyncClient(transport=transport), httpx.Client(transport=transport)
 
 
 class Once:

@@ -1,0 +1,1 @@
+"""Programs written for other people's clients, routed in this process: `Router.openai_transport`."""
