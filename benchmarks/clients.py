@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar, Protocol
 
@@ -51,8 +52,7 @@ class RawHTTPX:
     falls_back = False
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        import httpx
-
+        httpx = import_module(self.library)
         self._url = addresses[-1] + _PATH
         limits = httpx.Limits(max_connections=1000, max_keepalive_connections=1000)
         self._client = httpx.AsyncClient(headers=_HEADERS, limits=limits, timeout=60)
@@ -71,6 +71,12 @@ class RawHTTPX:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+class RawHTTPX2(RawHTTPX):
+    """`httpx2.AsyncClient`, used in the same way."""
+
+    library = "httpx2"
 
 
 class RawAiohttp:
@@ -125,6 +131,27 @@ class OpenAISDK:
         await self._client.close()
 
 
+class OpenAISDKRouted(OpenAISDK):
+    """The same SDK with a router where its network was."""
+
+    falls_back = True
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        self._router = router_of(addresses)
+        # Its own kind of client is of httpx2 since version 3, and was of httpx before.
+        library = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
+        http = DefaultAsyncHttpxClient(transport=self._router.openai_transport(library))
+        self._client = AsyncOpenAI(
+            http_client=http, base_url="http://polyroute.invalid/v1", api_key=KEY, max_retries=0
+        )
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._router.aclose()
+
+
 class LiteLLMRouter:
     """`litellm.Router` over a model group for each address, the next one the fallback of the one before.
 
@@ -172,15 +199,11 @@ class Polyroute:
     """The whole router over its default transport, with a deployment for each address."""
 
     library = "polyroute"
+    transport = "httpx"
     falls_back = True
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        from polyroute import Deployment, Router
-
-        self._router = Router([
-            Deployment(f"openai/{MODEL}", id=f"deployment-{place}", base_url=address, api_key=KEY)
-            for place, address in enumerate(addresses)
-        ])  # fmt: skip
+        self._router = router_of(addresses, transport=self.transport)
 
     async def chat(self) -> str:
         return (await self._router.chat(MESSAGES)).text
@@ -191,6 +214,14 @@ class Polyroute:
 
     async def aclose(self) -> None:
         await self._router.aclose()
+
+
+class PolyrouteOverHTTPX2(Polyroute):
+    transport = "httpx2"
+
+
+class PolyrouteOverAiohttp(Polyroute):
+    transport = "aiohttp"
 
 
 class RouterAlone(Polyroute):
@@ -213,6 +244,16 @@ class RouterAlone(Polyroute):
         return await super().chat()
 
 
+def router_of(addresses: Sequence[str], *, transport: str = "httpx"):
+    from polyroute import Deployment, Router
+
+    deployments = [
+        Deployment(f"openai/{MODEL}", id=f"deployment-{place}", base_url=address, api_key=KEY)
+        for place, address in enumerate(addresses)
+    ]
+    return Router(deployments, transport=transport)
+
+
 def _says(event: dict) -> bool:
     return bool(event["choices"][0]["delta"].get("content"))
 
@@ -221,7 +262,11 @@ CLIENTS: dict[str, type[Client]] = {
     "httpx": RawHTTPX,
     "polyroute": Polyroute,
     "aiohttp": RawAiohttp,
+    "httpx2": RawHTTPX2,
+    "polyroute over httpx2": PolyrouteOverHTTPX2,
+    "polyroute over aiohttp": PolyrouteOverAiohttp,
     "openai": OpenAISDK,
+    "polyroute behind openai": OpenAISDKRouted,
     "litellm": LiteLLMRouter,
     "router alone": RouterAlone,
 }

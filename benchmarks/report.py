@@ -19,6 +19,7 @@ END = "<!-- figures end -->"
 CLIENT_TITLES = {
     "polyroute": "polyroute",
     "httpx": "raw httpx",
+    "httpx2": "raw httpx2",
     "aiohttp": "raw aiohttp",
     "openai": "openai SDK",
     "litellm": "LiteLLM Router",

@@ -25,7 +25,12 @@ from workloads import BASELINE, WORKLOADS, Workload
 
 _HERE = Path(__file__).parent
 _LITELLM = "litellm"
-_OTHERS = ("storm", "import", "ready")
+_STORMS = {
+    "storm": ("polyroute", "httpx"),
+    "httpx2-storm": ("polyroute over httpx2",),
+    "aiohttp-storm": ("polyroute over aiohttp",),
+}
+_OTHERS = (*_STORMS, "import", "ready")
 
 
 class Bench:
@@ -39,8 +44,8 @@ class Bench:
 
     def row(self, name: str) -> Row:
         """The figures of the workload called *name*."""
-        if name == "storm":
-            return self._storm()
+        if name in _STORMS:
+            return self._storm(*_STORMS[name])
         if name == "import":
             return self._imports()
         if name == "ready":
@@ -53,12 +58,12 @@ class Bench:
         if self._litellm_python and _LITELLM in workload.clients:
             theirs, their_ratios = self._measured(self._litellm_python, name, [BASELINE, _LITELLM])
             figures[_LITELLM], ratios[_LITELLM] = theirs[_LITELLM], their_ratios[_LITELLM]
-        return _row(workload.title, workload.bar, figures, ratios)
+        return _row(workload.title, workload.bar, figures, ratios, workload.baseline, workload.ours)
 
     def _is_here(self, client: str, workload: Workload) -> bool:
         """Whether it can be measured in this interpreter, and does of itself what is asked."""
         kind = CLIENTS[client]
-        can = client == BASELINE or kind.falls_back or not workload.falls_back
+        can = client == workload.baseline or kind.falls_back or not workload.falls_back
         return can and client != _LITELLM and version_of(kind.library) is not None
 
     def _measured(
@@ -73,23 +78,30 @@ class Bench:
             if self.versions.setdefault(library, version) != version:
                 self.versions[f"{library} beside {clients[-1]}"] = version
         figures = came["figures"]
-        return figures, _ratios(figures, figures.get(BASELINE))
+        return figures, _ratios(figures, figures.get(WORKLOADS[name].baseline))
 
-    def _storm(self) -> Row:
-        came = _run(
-            sys.executable, "storm.py", "--server", self._server, "--storms", "2" if self._quick else "5"
-        )
+    def _storm(self, ours: str = "polyroute", *others: str) -> Row:
+        command = [
+            "--server",
+            self._server,
+            "--storms",
+            "2" if self._quick else "5",
+            "--clients",
+            ours,
+            *others,
+        ]
+        came = _run(sys.executable, "storm.py", *command)
         succeeded = {name: [each["succeeded"] for each in outcomes] for name, outcomes in came.items()}
         left = sum(
             each["tasks"] + each["connections"] + each["in_flight"] + each["connections_at_the_end"]
-            for each in came["polyroute"]
+            for each in came[ours]
         )
-        cells = {name: _counted(counts) for name, counts in succeeded.items()}
+        cells = {_column(name): _counted(counts) for name, counts in succeeded.items()}
         cells["polyroute"] += f"; {left or 'nothing'} left"
         return Row(
-            "400 calls cancelled, then 100 more",
+            f"400 calls cancelled, then 100 more{ours.removeprefix('polyroute')}",
             cells,
-            reached=min(succeeded["polyroute"]) - left,
+            reached=min(succeeded[ours]) - left,
             bar=100,
             more_is_better=True,
         )
@@ -142,15 +154,22 @@ def _row(
     bar: float | None,
     figures: Mapping[str, Sequence[float]],
     ratios: Mapping[str, Sequence[float]],
+    baseline: str = BASELINE,
+    ours: str = "polyroute",
 ) -> Row:
     """A line of ratios; where there is nothing to compare with, of the plain figures."""
     if not ratios:
         (values,) = figures.values()
         return Row(title, {"polyroute": _shown(Spread.of(values), "µs")}, {}, median(values), bar)
-    cells = {name: _shown(Spread.of(values)) for name, values in ratios.items()}
-    costs = {name: Spread.of(values) for name, values in figures.items()}
-    ours = ratios.get("polyroute")
-    return Row(title, {**cells, BASELINE: "1"}, costs, median(ours) if ours else None, bar)
+    cells = {_column(name): _shown(Spread.of(values)) for name, values in ratios.items()}
+    costs = {_column(name): Spread.of(values) for name, values in figures.items()}
+    reached = median(ratios[ours]) if ours in ratios else None
+    return Row(title, {**cells, baseline: "1"}, costs, reached, bar)
+
+
+def _column(client: str) -> str:
+    """The router's figures stand in one column, whatever its transport, which the title names."""
+    return "polyroute" if client.startswith("polyroute ") else client
 
 
 def _counted(counts: Sequence[int]) -> str:

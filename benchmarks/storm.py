@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -45,9 +46,9 @@ class Outcome:
     connections_at_the_end: int = 0
 
 
-async def polyroute_storm(server: str, seed: int) -> Outcome:
+async def polyroute_storm(server: str, seed: int, *, over: str) -> Outcome:
     from polyroute import Deployment, Ordered, Router
-    from polyroute.transports.pooled import PooledTransport
+    from polyroute.transports.choosing import transport_of
 
     class Watching(Ordered):
         """The default strategy, which also keeps hold of the counts that it is shown."""
@@ -56,7 +57,7 @@ async def polyroute_storm(server: str, seed: int) -> Outcome:
             self.fleet = fleet
             return await super().choose(request, candidates, history, fleet)
 
-    transport, watching = PooledTransport(), Watching()
+    transport, watching = transport_of(over), Watching()
     deployments = [
         Deployment(f"openai/{MODEL}", id=path, base_url=server + path, api_key=KEY) for path in _PATHS
     ]
@@ -109,7 +110,12 @@ async def _cancelled(call: Coroutine[Any, Any, object], after: float) -> bool:
     return task.cancelled()
 
 
-_STORMS = {"polyroute": polyroute_storm, "httpx": httpx_storm}
+_STORMS = {
+    "polyroute": partial(polyroute_storm, over="httpx"),
+    "polyroute over httpx2": partial(polyroute_storm, over="httpx2"),
+    "polyroute over aiohttp": partial(polyroute_storm, over="aiohttp"),
+    "httpx": httpx_storm,
+}
 
 
 def main() -> None:

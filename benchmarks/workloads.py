@@ -13,7 +13,8 @@ BASELINE = "httpx"
 @dataclass(frozen=True, slots=True)
 class Workload:
     """Calls of one kind. A slice is *calls* of them, *in_flight* at once; each client has a slice in
-    each of the *rounds*, and the baseline has one too. *paths* are asked in their order."""
+    each of the *rounds*. *paths* are asked in their order. The figures are ratios to those of
+    *baseline*, and those of *ours* are held against the *bar*."""
 
     title: str
     in_flight: int
@@ -23,6 +24,8 @@ class Workload:
     paths: tuple[str, ...] = ("/v1", "/v1")
     clients: tuple[str, ...] = (BASELINE, "polyroute", "aiohttp", "openai", "litellm")
     bar: float | None = None
+    baseline: str = BASELINE
+    ours: str = "polyroute"
 
     @property
     def falls_back(self) -> bool:
@@ -61,6 +64,62 @@ WORKLOADS = {
         calls=160,
         paths=("/bad/v1", "/v1"),
         bar=1.0,
+    ),
+    "aiohttp16": Workload(
+        "chat over aiohttp, 16 in flight",
+        in_flight=16,
+        calls=160,
+        clients=("aiohttp", "polyroute over aiohttp"),
+        bar=1.5,
+        baseline="aiohttp",
+        ours="polyroute over aiohttp",
+    ),
+    "aiohttp-stream": Workload(
+        "stream over aiohttp, 200 chunks in one burst, 8 in flight",
+        in_flight=8,
+        calls=24,
+        operation="stream",
+        clients=("aiohttp", "polyroute over aiohttp"),
+        bar=0.9,
+        baseline="aiohttp",
+        ours="polyroute over aiohttp",
+    ),
+    "httpx2-16": Workload(
+        "chat over httpx2, 16 in flight",
+        in_flight=16,
+        calls=160,
+        clients=("httpx2", "polyroute over httpx2"),
+        bar=0.9,
+        baseline="httpx2",
+        ours="polyroute over httpx2",
+    ),
+    "httpx2-stream": Workload(
+        "stream over httpx2, 200 chunks in one burst, 8 in flight",
+        in_flight=8,
+        calls=24,
+        operation="stream",
+        clients=("httpx2", "polyroute over httpx2"),
+        bar=1.1,
+        baseline="httpx2",
+        ours="polyroute over httpx2",
+    ),
+    "openai16": Workload(
+        "chat, asked by the openai SDK, 16 in flight",
+        in_flight=16,
+        calls=160,
+        clients=("openai", "polyroute behind openai"),
+        bar=1.0,
+        baseline="openai",
+        ours="polyroute behind openai",
+    ),
+    "openai-stream": Workload(
+        "stream, asked by the openai SDK, 200 chunks in one burst, 8 in flight",
+        in_flight=8,
+        calls=24,
+        operation="stream",
+        clients=("openai", "polyroute behind openai"),
+        baseline="openai",
+        ours="polyroute behind openai",
     ),
     "router": Workload(
         "the router alone, over FakeProvider",

@@ -49,11 +49,17 @@ def report(monkeypatch):
         *((client, "chat1") for client in ("httpx", "polyroute", "aiohttp", "openai", "litellm")),
         *((client, "stream") for client in ("httpx", "polyroute", "aiohttp", "openai", "litellm")),
         *((client, "fallback16") for client in ("polyroute", "litellm")),
+        ("polyroute behind openai", "openai16"),
+        ("polyroute behind openai", "openai-stream"),
+        *((client, "aiohttp16") for client in ("aiohttp", "polyroute over aiohttp")),
+        ("polyroute over aiohttp", "aiohttp-stream"),
+        *((client, "httpx2-16") for client in ("httpx2", "polyroute over httpx2")),
+        ("polyroute over httpx2", "httpx2-stream"),
         ("router alone", "router"),
     ],
 )
 def test_a_client_gives_a_figure(server, client, workload):
-    library = client if client != "router alone" else "polyroute"
+    library = {"router alone": "polyroute"}.get(client, client.split(" ")[-1])
     if find_spec(library) is None:
         pytest.skip(
             f"{library} is not installed here; `nox -s bench` installs it, litellm in a venv of its own"
@@ -68,11 +74,12 @@ def test_a_client_gives_a_figure(server, client, workload):
     assert all(microseconds > 0 for microseconds in figures)
 
 
-def test_after_a_storm_of_cancellations_all_calls_succeed_and_nothing_is_left(server):
-    printed = run("storm.py", "--server", server, "--clients", "polyroute", "--storms", "1")
+@pytest.mark.parametrize("client", ["polyroute", "polyroute over httpx2", "polyroute over aiohttp"])
+def test_after_a_storm_of_cancellations_all_calls_succeed_and_nothing_is_left(server, client):
+    printed = run("storm.py", "--server", server, "--clients", client, "--storms", "1")
 
     assert json.loads(printed) == {
-        "polyroute": [
+        client: [
             {
                 "succeeded": 100,
                 "errors": {},

@@ -11,13 +11,14 @@ import anyio
 
 from polyroute._engine import pipeline
 from polyroute._engine.explain import explain
+from polyroute._engine.listing import listings
 from polyroute._engine.plan import Plan
 from polyroute._engine.run import Run
 from polyroute.arguments import ChatArguments, EmbedArguments, StreamArguments, read_arguments
 from polyroute.errors import ConfigurationError
 from polyroute.fleet import Fleet
 from polyroute.messages import Messages, read_input, read_messages
-from polyroute.replies import ChatResponse, Decision, EmbedResponse
+from polyroute.replies import ChatResponse, Decision, EmbedResponse, Listing
 from polyroute.streams import ChatStream
 from polyroute.types import ChatRequest, EmbedRequest, amended
 
@@ -100,6 +101,10 @@ class Door:
 
     def explain(self, messages: Messages, arguments: Mapping[str, object]) -> Coroutine[Any, Any, Decision]:
         return explain(*self._chat(messages, arguments, CHAT))
+
+    def models(self) -> Coroutine[Any, Any, tuple[Listing, ...]]:
+        self.core.check()
+        return listings(self.core.plan)
 
     def with_defaults(self, arguments: Mapping[str, object]) -> Door:
         """Another into the same house, with these defaults on top of its own."""

@@ -155,6 +155,8 @@ class Provider(Protocol):
     - `needs(deployment: Deployment) -> str | None`: what is missing before the deployment can be
       asked, such as `"no key: set OPENAI_API_KEY"`.
     - `keeps_deadlines = True`: it raises `AttemptTimeoutError` by itself when `call.deadline` passes.
+    - `models(deployment: Deployment, deadline: Deadline) -> Collection[str]`, async: the names of the
+      models that the deployment's key reaches.
     - `aclose()`: called when the router closes.
     """
 

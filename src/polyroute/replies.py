@@ -28,6 +28,7 @@ __all__ = [
     "Decision",
     "EmbedResponse",
     "Exclusion",
+    "Listing",
     "Ranked",
     "ToolCallDelta",
     "Trace",
@@ -111,6 +112,21 @@ class Decision:
             lines.append(f"{place}. {ranked.deployment}{where}{why}{score}")
         lines.extend(f"-  {exclusion.deployment}: {exclusion.reason}" for exclusion in self.excluded)
         return "\n".join(lines) or "nobody could serve this call"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The models that one key of one provider reaches, as `"provider/model"`.
+
+    *deployments* are the ids of those that use the key, and *gone* those of them whose model is not
+    among *models*. *error* says why they could not be listed.
+    """
+
+    provider: str
+    deployments: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    error: PolyrouteError | None = None
 
 
 _UNDECIDED = Decision()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Never, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Never, Self, TypedDict, cast, overload
 
 from polyroute.calls import BoundRouter, Calls
 from polyroute.errors import ConfigurationError, did_you_mean
@@ -10,15 +10,17 @@ from polyroute.errors import ConfigurationError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from random import Random
-    from types import EllipsisType, TracebackType
+    from types import EllipsisType, ModuleType, TracebackType
     from typing import Unpack
 
-    import httpx
-
     from polyroute.deployments import Deployment, Route
-    from polyroute.protocols import Middleware, RetryPolicy, Strategy, Transport
+    from polyroute.interop.blocking import Blocking
+    from polyroute.interop.transport import HTTPXTransport
+    from polyroute.protocols import Middleware, RetryPolicy, Strategy
+    from polyroute.replies import Listing
     from polyroute.settings import Timeout
     from polyroute.sync import SyncRouter
+    from polyroute.transports.choosing import GivenTransport
 
 __all__ = ["BoundRouter", "Router"]
 
@@ -32,7 +34,7 @@ class RouterOptions(TypedDict, total=False):
     tags: Sequence[str]
     params: Mapping[str, Any] | None
     middleware: Sequence[Middleware]
-    transport: str | Transport | httpx.AsyncClient
+    transport: GivenTransport
     send_user: bool
     rng: Random | None
 
@@ -51,7 +53,8 @@ class Router(Calls):
         tags: Only deployments that bear them all are asked; `"!x"`: only those that do not bear x.
         params: Arguments of a call that a deployment, a route and the call itself may override.
         middleware: Wraps each call; the first in the list is outermost.
-        transport: `"httpx"`, an `httpx.AsyncClient` of your own, or a `Transport`.
+        transport: `"httpx"`, `"httpx2"`, `"aiohttp"` (asyncio only), a client of one of these of
+            your own, or a `Transport`.
         send_user: Whether hosts are told who a call's `user` is.
         rng: The source of chance, for strategies and jitter.
 
@@ -78,7 +81,7 @@ class Router(Calls):
         ledger: None = None,
         guards: tuple[()] = (),
         middleware: Sequence[Middleware] | None = (),
-        transport: str | Transport | httpx.AsyncClient = "httpx",
+        transport: GivenTransport = "httpx",
         state: None = None,
         send_user: bool = False,
         rng: Random | None = None,
@@ -110,6 +113,7 @@ class Router(Calls):
             rng=rng,
         )
         super().__init__(Door(self._core, {}))
+        self._blocking: Blocking | None = None
 
     @classmethod
     def from_env(cls, default: str | Sequence[str] | None = None, **options: Unpack[RouterOptions]) -> Router:
@@ -139,6 +143,38 @@ class Router(Calls):
         from polyroute.sync import SyncRouter
 
         return SyncRouter(self, self.aclose, self._core)
+
+    @overload
+    def openai_transport(self) -> HTTPXTransport: ...
+    @overload
+    def openai_transport(self, library: ModuleType) -> Any: ...
+    def openai_transport(self, library: ModuleType | None = None) -> Any:
+        """A transport for the client of a program that was written for OpenAI's SDK, or for what is
+        built on it: `AsyncOpenAI(http_client=httpx.AsyncClient(transport=…), base_url=
+        "http://polyroute.invalid/v1", api_key="-")` is then routed in this process.
+
+        It answers chat completions, embeddings and `/v1/models`, and is for clients that block too.
+        Closing the client leaves the router open. *library* is the one that the client is of: httpx,
+        or one that is like it, such as httpx2.
+
+        Raises:
+            ConfigurationError: *library* is not like httpx.
+        """
+        from polyroute.interop.blocking import Blocking
+        from polyroute.interop.transport import make_transport
+
+        if library is None:
+            import httpx
+
+            library = httpx
+        if self._blocking is None:
+            self._blocking = Blocking(self, self._core)
+        return make_transport(self, lambda: self._core.plan, self._blocking, library)
+
+    async def models(self) -> tuple[Listing, ...]:
+        """What each of the router's keys reaches, asked of the hosts now, and which deployments' models
+        are not among it. Nothing is raised for a host that cannot say: its listing holds the error."""
+        return await self._door.models()
 
     async def aclose(self) -> None:
         """Close the connections; a call after it is a `ConfigurationError`. May be called twice."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from polyroute._engine.plan import PREFIXES, Plan, number
 from polyroute.arguments import check_params
@@ -18,9 +18,7 @@ from polyroute.protocols import Middleware, Provider, RetryPolicy, Strategy, Tra
 from polyroute.retries import ExponentialBackoff
 from polyroute.settings import Timeout, unbuilt
 from polyroute.strategies import Ordered
-
-if TYPE_CHECKING:
-    import httpx
+from polyroute.transports.choosing import check_transport, name_of, transport_of
 
 __all__ = ["Providers", "unbuilt_options", "wired"]
 
@@ -83,16 +81,11 @@ class Providers:
         self._transport = transport
         self._made: dict[str, Provider] = {}
         self._own: Transport | None = None
-        if isinstance(transport, str) and transport != "httpx":
-            raise ConfigurationError(f'Router: transport {transport!r} is not built yet; "httpx" is')
-        if not isinstance(transport, str) and not callable(getattr(transport, "send", None)):
-            raise ConfigurationError(
-                f'Router: transport is "httpx", an httpx.AsyncClient or a Transport, not {transport!r}'
-            )
+        check_transport(transport)
 
     @property
     def transport_name(self) -> str:
-        return self._transport if isinstance(self._transport, str) else type(self._transport).__name__
+        return name_of(self._transport)
 
     def placed(self, deployments: Sequence[Deployment | str]) -> tuple[Deployment, ...]:
         """The deployments, each with its id and its provider."""
@@ -135,16 +128,7 @@ class Providers:
 
     def _moving(self) -> Transport:
         if self._own is None:
-            if self._transport == "httpx":
-                from polyroute.transports.pooled import PooledTransport
-
-                self._own = PooledTransport()
-            elif callable(getattr(self._transport, "build_request", None)):
-                from polyroute.transports.borrowed import BorrowedClient
-
-                self._own = BorrowedClient(cast("httpx.AsyncClient", self._transport))
-            else:
-                self._own = cast("Transport", self._transport)
+            self._own = transport_of(self._transport)
         return self._own
 
     async def aclose(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def what_is_there_already() -> Iterator[None]:
-    # It is no test's leaving, and looking at it anew for each test takes most of the time.
+    # It is no test's leaving, and looking at it anew after each test would take most of the time.
     gc.collect()
     gc.freeze()
     yield
@@ -22,6 +22,15 @@ def nothing_is_left_to_the_garbage_collector() -> Iterator[None]:
     # A socket or a generator that is finalised warns, and a warning is an error.
     yield
     gc.collect()
+    gc.freeze()  # What is left is pytest's own, and there is more of it after each of thousands of tests.
+
+
+@pytest.fixture(autouse=True)
+def only_where_its_library_runs(request: pytest.FixtureRequest) -> None:
+    params = (getattr(request.node, "callspec", None) and request.node.callspec.params) or {}
+    kind, loop = params.get("kind"), params.get("anyio_backend")
+    if kind is not None and loop is not None and loop not in kind.loops:
+        pytest.skip(f"{kind.name} does not run on {loop}")
 
 
 @pytest.fixture(autouse=True)

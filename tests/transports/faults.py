@@ -108,7 +108,7 @@ FAULTS = (
         "a length and chunks",
         (head(content_length=5, transfer_encoding="chunked") + chunk(CHAT) + LAST,),
         ResponseDecodeError,
-        "two ways",
+        "two ways|no HTTP",
     ),
     Fault("a negative length", (head(content_length=-1),), ResponseDecodeError),
     # --- too much
@@ -117,7 +117,7 @@ FAULTS = (
         "a thousand headers",
         (head(**{f"x_{number}": "y" * 70 for number in range(1000)}) + b"x",),
         ResponseDecodeError,
-        "head is larger",
+        "head is larger|no HTTP",
     ),
     Fault(
         "a head without an end", lambda _: for_ever(b"x-more: and more of it\r\n" * 500), ResponseDecodeError

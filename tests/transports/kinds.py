@@ -7,13 +7,19 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 
+import aiohttp
 import anyio
 import httpx
+import httpx2
 import pytest
 import sniffio
 
 from polyroute import Deployment, Router
+from polyroute.transports.choosing import transport_of
+from polyroute.transports.over_aiohttp import AiohttpTransport
 from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import FaultyServer
 
@@ -22,17 +28,18 @@ KEY = "sk-of-nobody-0123456789"
 
 @dataclass(frozen=True)
 class Kind:
-    """One transport. *opened* gives what `Router(transport=…)` takes; *pooled*: it is the default
-    one, which owns its connections and so can promise more."""
+    """One transport. *opened* gives what `Router(transport=…)` takes; *own*: it owns its connections
+    and so can promise more; *loops*: those that its library knows."""
 
     name: str
     opened: Callable[[], AbstractAsyncContextManager[object]]
-    pooled: bool = False
+    own: bool = False
+    loops: frozenset[str] = frozenset({"asyncio", "trio"})
 
 
 @asynccontextmanager
-async def _pooled() -> AsyncIterator[PooledTransport]:
-    transport = PooledTransport()
+async def _owned(name: str) -> AsyncIterator[PooledTransport | AiohttpTransport]:
+    transport = transport_of(name)
     try:
         yield transport
         busy, _ = transport.connections
@@ -43,18 +50,35 @@ async def _pooled() -> AsyncIterator[PooledTransport]:
 
 
 @asynccontextmanager
-async def _borrowed() -> AsyncIterator[httpx.AsyncClient]:
+async def _borrowed(library: ModuleType) -> AsyncIterator[httpx.AsyncClient | httpx2.AsyncClient]:
     # Its own limits and timeouts stand back, and it need not load the world's certificates each time.
-    async with httpx.AsyncClient(timeout=None, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
+    async with library.AsyncClient(timeout=None, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
         yield client
 
 
-# One line for each transport that is built later.
-POOLED = Kind("httpx", _pooled, pooled=True)
-BORROWED = Kind("httpx.AsyncClient", _borrowed)
-KINDS = (POOLED, BORROWED)
+@asynccontextmanager
+async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+_ASYNCIO = frozenset({"asyncio"})
+
+POOLED = Kind("httpx", partial(_owned, "httpx"), own=True)
+POOLED2 = Kind("httpx2", partial(_owned, "httpx2"), own=True)
+AIOHTTP = Kind("aiohttp", partial(_owned, "aiohttp"), own=True, loops=_ASYNCIO)
+BORROWED = Kind("httpx.AsyncClient", partial(_borrowed, httpx))
+BORROWED2 = Kind("httpx2.AsyncClient", partial(_borrowed, httpx2))
+SESSION = Kind("aiohttp.ClientSession", _session, loops=_ASYNCIO)
+KINDS = (POOLED, POOLED2, AIOHTTP, BORROWED, BORROWED2, SESSION)
+OWN = tuple(kind for kind in KINDS if kind.own)
+BORROWERS = tuple(kind for kind in KINDS if not kind.own)
+OVER_AIOHTTP = (AIOHTTP, SESSION)
 
 on_each_transport = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+on_httpx_and_httpx2 = pytest.mark.parametrize("kind", [POOLED, POOLED2], ids=lambda kind: kind.name)
+on_each_borrowed_client = pytest.mark.parametrize("kind", BORROWERS, ids=lambda kind: kind.name)
+on_each_own_transport = pytest.mark.parametrize("kind", OWN, ids=lambda kind: kind.name)
 
 
 def deployment(server: FaultyServer | str, id: str = "a", **options: object) -> Deployment:

@@ -24,7 +24,15 @@ from tests.transports.faulty_server import (
     head,
     slowly,
 )
-from tests.transports.kinds import KINDS, POOLED, deployment, in_time, on_each_transport, routing, settled
+from tests.transports.kinds import (
+    KINDS,
+    deployment,
+    in_time,
+    on_each_own_transport,
+    on_each_transport,
+    routing,
+    settled,
+)
 
 Call = Callable[[], Awaitable[object]]
 Moment = Callable[[], Awaitable[object]]
@@ -119,7 +127,7 @@ in_each_way = pytest.mark.parametrize(
 # What a second native cancellation does to httpx's own pool nobody outside of it can mend.
 in_each_way_on_each_transport = pytest.mark.parametrize(
     ("anyio_backend", "cancelled", "kind"),
-    [(*way, kind) for way in WAYS for kind in KINDS if kind.pooled or "twice" not in way[1].__name__],
+    [(*way, kind) for way in WAYS for kind in KINDS if kind.own or "twice" not in way[1].__name__],
     indirect=["anyio_backend"],
     ids=lambda each: getattr(each, "name", None) or getattr(each, "__name__", each),
 )
@@ -161,11 +169,12 @@ async def test_a_call_that_is_cancelled_gives_everything_back(kind, cancelled, s
             assert server.open_connections() == 0
 
 
+@on_each_own_transport
 @in_each_way
-async def test_a_call_that_is_cancelled_while_it_connects_gives_everything_back(cancelled):
+async def test_a_call_that_is_cancelled_while_it_connects_gives_everything_back(kind, cancelled):
     with FaultyServer(greeting=(Do.STALL,)) as server:
         secure = deployment(server.url.replace("http:", "https:"))
-        async with routing(POOLED, secure) as router, in_time():
+        async with routing(kind, secure) as router, in_time():
             await cancelled(lambda: router.chat("hi"), lambda: stalled(server))
             assert server.open_connections() == 0
 
@@ -189,14 +198,15 @@ async def rounds(count: int) -> None:
         await anyio.lowlevel.checkpoint()
 
 
+@on_each_own_transport
 @in_each_way
 @pytest.mark.parametrize("warm", [False, True], ids=["a new connection", "a used connection"])
 @pytest.mark.parametrize("streams", [False, True], ids=["chat", "stream"])
 async def test_cancelled_after_any_number_of_rounds_of_the_event_loop_it_leaves_nothing(
-    cancelled, warm, streams
+    kind, cancelled, warm, streams
 ):
     with FaultyServer() as server:
-        async with routing(POOLED, server) as router, in_time(20):
+        async with routing(kind, server) as router, in_time(20):
             done = []
 
             async def call() -> None:
@@ -214,11 +224,12 @@ async def test_cancelled_after_any_number_of_rounds_of_the_event_loop_it_leaves_
             assert (await router.chat("hi")).text == TEXT
 
 
+@on_each_own_transport
 @in_each_way
-async def test_closing_closes_every_connection_though_it_is_cancelled_meanwhile(cancelled):
+async def test_closing_closes_every_connection_though_it_is_cancelled_meanwhile(kind, cancelled):
     for count in range(6):
         with FaultyServer(slowly(0.01)) as server:
-            async with routing(POOLED, server) as router, in_time():
+            async with routing(kind, server) as router, in_time():
                 async with anyio.create_task_group() as group:
                     for _ in range(5):
                         group.start_soon(router.chat, "hi")
@@ -243,14 +254,15 @@ async def stormed(call: Call, cancelled: Callable[[Call, Moment], Awaitable[None
                 group.start_soon(cancelled, call, lambda moment=moment: anyio.sleep(moment))
 
 
+@on_each_own_transport
 @in_each_way
-async def test_after_a_storm_of_cancellations_every_call_succeeds(cancelled):
+async def test_after_a_storm_of_cancellations_every_call_succeeds(kind, cancelled):
     """The same storm on a plain `httpx.AsyncClient` with five connections, asyncio and httpx 0.28.1:
     of the hundred calls after it none succeeds, each is a `PoolTimeout` (`benchmarks/storm.py`)."""
     chance = Random(3)
     with FaultyServer(slowly(0.001)) as server:
         named = deployment(server.url.replace("127.0.0.1", "localhost"))  # A name adds a thread and tasks.
-        async with routing(POOLED, named) as router, in_time(30):
+        async with routing(kind, named) as router, in_time(30):
 
             async def call() -> None:
                 await (router.chat("hi") if chance.random() < 0.5 else read(router))

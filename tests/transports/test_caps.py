@@ -22,7 +22,7 @@ from tests.transports.faulty_server import (
     head,
 )
 from tests.transports.floods import TOO_MUCH
-from tests.transports.kinds import POOLED, in_time, on_each_transport, routing
+from tests.transports.kinds import in_time, on_each_own_transport, on_each_transport, routing
 
 _MIB = 1024 * 1024
 _ROOT = Path(__file__).parents[2]
@@ -40,12 +40,13 @@ async def test_a_body_that_is_too_large_is_refused_while_it_arrives(kind, act):
     assert "larger than" in str(caught.value) or "more than" in str(caught.value)
 
 
-async def test_a_body_that_is_as_large_as_is_allowed_is_read():
+@on_each_own_transport
+async def test_a_body_that_is_as_large_as_is_allowed_is_read(kind):
     def act(_):
         return (head(content_length=MAX_BODY), b" " * (MAX_BODY - len(CHAT)), CHAT)
 
     with FaultyServer(act) as server:
-        async with routing(POOLED, server) as router, in_time(20):
+        async with routing(kind, server) as router, in_time(20):
             assert (await router.chat("hi")).text == TEXT
 
 

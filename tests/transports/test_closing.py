@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import httpcore
 import pytest
 
 from polyroute.transports.corked import CorkedNetwork
@@ -37,7 +38,7 @@ def line(closing) -> tuple[Line, Socket]:
         async def aclose(self):
             await closing()
 
-    network = CorkedNetwork()
+    network = CorkedNetwork(httpcore)
     network.stream = stream = Stream()
     return Line(Opener(), network, forwarded=False), stream.socket
 
@@ -70,4 +71,4 @@ async def test_closing_is_shielded_from_cancellation():
 
 
 def test_hanging_up_what_was_never_connected_does_nothing():
-    Line(None, CorkedNetwork(), forwarded=False).hang_up()
+    Line(None, CorkedNetwork(httpcore), forwarded=False).hang_up()

@@ -22,15 +22,36 @@ from polyroute.deployments import Deadline
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import STREAMING, TEXT, TOKENS, Do, FaultyServer, chunk, fine, slowly
-from tests.transports.kinds import BORROWED, POOLED, deployment, in_time, on_each_transport, routing
+from tests.transports.kinds import (
+    SESSION,
+    deployment,
+    in_time,
+    on_each_borrowed_client,
+    on_each_own_transport,
+    on_each_transport,
+    routing,
+)
 
 _ROOT = Path(__file__).parents[2]
 RUNS = {"asyncio": asyncio.run, "trio": lambda call: trio.run(lambda: call)}
 
 one_after_another = pytest.mark.parametrize(
-    ("first", "then"),
-    [("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio"), ("trio", "asyncio")],
+    ("transport", "first", "then"),
+    [
+        *(
+            (transport, *loops)
+            for transport in ("httpx", "httpx2")
+            for loops in (("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio"), ("trio", "asyncio"))
+        ),
+        ("aiohttp", "asyncio", "asyncio"),
+    ],
 )
+then_another = pytest.mark.parametrize(
+    ("transport", "run"),
+    [("httpx", asyncio.run), ("httpx", RUNS["trio"]), ("httpx2", asyncio.run), ("aiohttp", asyncio.run)],
+    ids=["httpx-asyncio", "httpx-trio", "httpx2-asyncio", "aiohttp-asyncio"],
+)
+over_each = pytest.mark.parametrize("transport", ["httpx", "httpx2", "aiohttp"])
 
 
 async def asked(router: Router) -> str:
@@ -38,9 +59,9 @@ async def asked(router: Router) -> str:
 
 
 @one_after_another
-def test_after_a_loop_has_ended_the_next_one_gets_new_connections(first, then):
+def test_after_a_loop_has_ended_the_next_one_gets_new_connections(transport, first, then):
     with FaultyServer() as server:
-        router = Router([deployment(server)])
+        router = Router([deployment(server)], transport=transport)
 
         async def twice() -> None:
             for _ in range(2):
@@ -55,11 +76,11 @@ def test_after_a_loop_has_ended_the_next_one_gets_new_connections(first, then):
         assert server.open_connections() == 0
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
-def test_a_stream_that_its_loop_left_open_is_no_concern_of_the_next_one(run):
+@then_another
+def test_a_stream_that_its_loop_left_open_is_no_concern_of_the_next_one(transport, run):
     stalled = (STREAMING, chunk(TOKENS[0]), Do.STALL)
     with FaultyServer(stalled, stalled) as server:
-        router = Router([deployment(server)])
+        router = Router([deployment(server)], transport=transport)
         left = []
 
         async def opened() -> None:
@@ -83,11 +104,11 @@ without_its_warning = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarnin
 
 
 @without_its_warning
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
-def test_a_loop_that_ends_without_ado_leaves_connections_that_the_next_one_hangs_up(run):
+@then_another
+def test_a_loop_that_ends_without_ado_leaves_connections_that_the_next_one_hangs_up(transport, run):
     loop = asyncio.new_event_loop()
     with FaultyServer() as server:
-        router: Router | None = Router([deployment(server)])
+        router: Router | None = Router([deployment(server)], transport=transport)
         try:
             loop.run_until_complete(asked(router))
         finally:
@@ -105,11 +126,12 @@ def test_a_loop_that_ends_without_ado_leaves_connections_that_the_next_one_hangs
 
 
 @without_its_warning
-def test_so_does_one_that_ends_with_a_stream_open():
+@over_each
+def test_so_does_one_that_ends_with_a_stream_open(transport):
     loop = asyncio.new_event_loop()
     stalled = (STREAMING, chunk(TOKENS[0]), Do.STALL)
     with FaultyServer(stalled, fine) as server:
-        router: Router | None = Router([deployment(server)])
+        router: Router | None = Router([deployment(server)], transport=transport)
         stream = None
 
         async def opened() -> None:
@@ -140,7 +162,7 @@ def test_a_connection_given_back_after_its_loop_was_left_is_closed():
 
         first.run_until_complete(first.run_until_complete(received()).aclose())
         late = first.run_until_complete(received())
-        (line,) = transport._busy
+        (line,) = transport._home.stock.busy
         then.run_until_complete(then.run_until_complete(received()).aclose())
         first.run_until_complete(late.aclose())
         first.run_until_complete(asyncio.sleep(0))
@@ -164,9 +186,10 @@ async def in_another_thread(call) -> Exception | None:
     return None
 
 
-async def test_a_loop_in_another_thread_is_refused_while_calls_are_under_way():
+@on_each_own_transport
+async def test_a_loop_in_another_thread_is_refused_while_calls_are_under_way(kind):
     with FaultyServer(slowly(0.1)) as server:
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             async with anyio.create_task_group() as group:
                 group.start_soon(router.chat, "hi")
                 await anyio.sleep(0.05)
@@ -177,9 +200,10 @@ async def test_a_loop_in_another_thread_is_refused_while_calls_are_under_way():
             assert len(server.asked) == 2
 
 
-async def test_a_loop_in_another_thread_is_served_while_none_are():
+@on_each_own_transport
+async def test_a_loop_in_another_thread_is_served_while_none_are(kind):
     with FaultyServer() as server:
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await asked(router)
             assert await in_another_thread(functools.partial(router.chat, "hi")) is None
             assert await asked(router) == TEXT
@@ -197,14 +221,15 @@ async def test_after_the_router_was_closed_a_call_is_a_matter_of_configuration(k
                 await router.aclose()
             with pytest.raises(ConfigurationError, match="closed"):
                 await asked(router)
-            if kind is BORROWED:
+            if not kind.own:
                 async with stream:  # Its client is not ours to close, and this call was begun before.
                     pass
 
 
-async def test_so_is_one_on_a_transport_that_was_closed():
+@on_each_own_transport
+async def test_so_is_one_on_a_transport_that_was_closed(kind):
     with FaultyServer() as server:
-        async with POOLED.opened() as transport, Router([deployment(server)], transport=transport) as router:
+        async with kind.opened() as transport, Router([deployment(server)], transport=transport) as router:
             await asked(router)
             for _ in range(2):
                 await transport.aclose()
@@ -212,18 +237,23 @@ async def test_so_is_one_on_a_transport_that_was_closed():
                 await asked(router)
 
 
-async def test_so_is_one_on_a_client_that_its_owner_has_closed():
+@on_each_borrowed_client
+async def test_so_is_one_on_a_client_that_its_owner_has_closed(kind):
     with FaultyServer() as server:
-        async with BORROWED.opened() as client:
+        async with kind.opened() as client:
             async with Router([deployment(server)], transport=client) as router:
-                await client.aclose()
+                await (client.close() if kind is SESSION else client.aclose())
                 with pytest.raises(ConfigurationError, match="closed"):
                     await asked(router)
 
 
-def test_many_threads_share_the_connections_of_a_sync_router():
+@over_each
+def test_many_threads_share_the_connections_of_a_sync_router(transport):
     with FaultyServer(slowly(0.01)) as server:
-        with Router([deployment(server)]).sync() as client, ThreadPoolExecutor(8) as pool:
+        with (
+            Router([deployment(server)], transport=transport).sync() as client,
+            ThreadPoolExecutor(8) as pool,
+        ):
             replies = list(pool.map(lambda _: client.chat("hi").text, range(40)))
             with client.stream("hi") as stream:
                 assert "".join(each.text for each in stream) == TEXT
@@ -232,9 +262,10 @@ def test_many_threads_share_the_connections_of_a_sync_router():
         assert server.open_connections() == 0
 
 
-async def test_a_sync_router_serves_where_a_loop_is_running():
+@over_each
+async def test_a_sync_router_serves_where_a_loop_is_running(transport):
     with FaultyServer() as server:
-        with Router([deployment(server)]).sync() as client:
+        with Router([deployment(server)], transport=transport).sync() as client:
             assert client.chat("hi").text == TEXT
         assert server.open_connections() == 0
 
@@ -243,7 +274,7 @@ _FORKING = """
     import asyncio, os, sys
     from polyroute import Deployment, Router
 
-    router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")])
+    router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")], transport=sys.argv[2])
 
     async def parent():
         assert (await router.chat("hi")).text
@@ -283,29 +314,31 @@ _FORKING = """
 """
 
 
+@over_each
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize(
     ("busy", "close"),
     [(False, "pass"), (True, "await router.aclose()")],
     ids=["idle, and left", "with a call under way, and closed"],
 )
-def test_a_forked_process_leaves_its_parents_connections_alone(busy, close):
+def test_a_forked_process_leaves_its_parents_connections_alone(transport, busy, close):
     with FaultyServer(slowly(0.05)) as server:
         script = textwrap.dedent(_FORKING).format(busy=busy, close=close)
-        command = [sys.executable, "-W", "error", "-c", script, server.url]
+        command = [sys.executable, "-W", "error", "-c", script, server.url, transport]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=_ROOT)
         assert (done.returncode, done.stderr) == (0, "")
         assert server.accepted == 2
         assert sorted(asked.connection for asked in server.asked) == [1] * (3 if busy else 2) + [2]
 
 
+@over_each
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_so_does_one_that_is_forked_between_two_loops():
+def test_so_does_one_that_is_forked_between_two_loops(transport):
     script = """
         import asyncio, os, sys
         from polyroute import Deployment, Router
 
-        router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")])
+        router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")], transport=sys.argv[2])
         loop = asyncio.new_event_loop()
 
         def ask():
@@ -327,19 +360,20 @@ def test_so_does_one_that_is_forked_between_two_loops():
         loop.close()
     """
     with FaultyServer() as server:
-        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), server.url]
+        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), server.url, transport]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=_ROOT)
         assert (done.returncode, done.stderr) == (0, "")
         assert [asked.connection for asked in server.asked] == [1, 2, 1]
 
 
-def test_two_routers_on_two_loops_do_not_know_of_each_other():
+@over_each
+def test_two_routers_on_two_loops_do_not_know_of_each_other(transport):
     with FaultyServer(slowly(0.01)) as server:
         failures: list[BaseException] = []
 
         def run() -> None:
             async def main() -> None:
-                async with Router([deployment(server)]) as router:
+                async with Router([deployment(server)], transport=transport) as router:
                     for _ in range(5):
                         assert await asked(router) == TEXT
 

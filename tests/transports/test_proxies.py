@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from polyroute import AllAttemptsFailedError, AttemptTimeoutError, ConfigurationError, ConnectError, Timeout
 from polyroute.transports.proxies import Proxies
 from tests.transports.faulty_server import CHAT, TEXT, Do, FaultyServer, sized
-from tests.transports.kinds import POOLED, deployment, in_time, routing
+from tests.transports.kinds import deployment, in_time, on_each_own_transport, routing
 from tests.transports.proxy_server import ProxyServer
 from tests.transports.telling import told
 
@@ -144,31 +144,34 @@ async def answered_twice(router) -> None:
             assert (await stream.response()).text == TEXT
 
 
-async def test_https_goes_through_a_tunnel_and_uses_it_again(secured, monkeypatch):
+@on_each_own_transport
+async def test_https_goes_through_a_tunnel_and_uses_it_again(kind, secured, monkeypatch):
     with ProxyServer() as proxy, FaultyServer(tls=secured) as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.authority}")
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await answered_twice(router)
 
     assert proxy.asked == [f"CONNECT {server.authority} HTTP/1.1"]
     assert "proxy-authorization" not in str(server.asked).lower()
 
 
-async def test_http_is_forwarded_and_uses_its_connection_again(monkeypatch):
+@on_each_own_transport
+async def test_http_is_forwarded_and_uses_its_connection_again(kind, monkeypatch):
     with ProxyServer() as proxy, FaultyServer() as server:
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.authority}")
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await answered_twice(router)
 
     assert proxy.asked == [f"POST {server.url}/chat/completions HTTP/1.1"]
     assert {asked.connection for asked in server.asked} == {1}
 
 
-async def test_who_is_exempt_is_asked_directly(monkeypatch):
+@on_each_own_transport
+async def test_who_is_exempt_is_asked_directly(kind, monkeypatch):
     with ProxyServer() as proxy, FaultyServer() as server:
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy.authority}")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await answered_twice(router)
 
     assert not proxy.asked
@@ -178,14 +181,15 @@ _USER, _PASSWORD = "user-of-the-proxy", "password-of-the-proxy"
 _BASIC = base64.b64encode(f"{_USER}:{_PASSWORD}".encode()).decode()
 
 
+@on_each_own_transport
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_is_told_the_credentials_that_it_wants(scheme, secured, monkeypatch):
+async def test_a_proxy_is_told_the_credentials_that_it_wants(kind, scheme, secured, monkeypatch):
     with (
         ProxyServer(credentials=_BASIC) as proxy,
         FaultyServer(tls=secured if scheme == "https" else None) as server,
     ):
         monkeypatch.setenv("ALL_PROXY", f"http://{_USER}:{_PASSWORD}@{proxy.authority}")
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await answered_twice(router)
 
 
@@ -201,25 +205,28 @@ async def no_connection(router, *, passing: bool = False) -> ConnectError:
     return error
 
 
+@on_each_own_transport
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_wants_other_credentials_is_no_connection_for_good(scheme, monkeypatch):
+async def test_a_proxy_that_wants_other_credentials_is_no_connection_for_good(kind, scheme, monkeypatch):
     with ProxyServer(credentials="other") as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://{_USER}:{_PASSWORD}@{proxy.authority}")
-        async with routing(POOLED, deployment(f"{scheme}://127.0.0.1:9/v1")) as router, in_time():
+        async with routing(kind, deployment(f"{scheme}://127.0.0.1:9/v1")) as router, in_time():
             assert "407" in str(await no_connection(router))
 
     assert len(proxy.asked) == 1
 
 
+@on_each_own_transport
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_dead_proxy_is_no_connection_for_good(scheme, monkeypatch):
+async def test_a_dead_proxy_is_no_connection_for_good(kind, scheme, monkeypatch):
     with ProxyServer() as proxy:
         pass
     monkeypatch.setenv("ALL_PROXY", f"http://{_USER}:{_PASSWORD}@{proxy.authority}")
-    async with routing(POOLED, deployment(f"{scheme}://127.0.0.1:9/v1")) as router, in_time():
+    async with routing(kind, deployment(f"{scheme}://127.0.0.1:9/v1")) as router, in_time():
         assert "its proxy cannot be reached" in str(await no_connection(router))
 
 
+@on_each_own_transport
 @pytest.mark.parametrize(
     ("refusal", "passing"),
     [
@@ -227,28 +234,30 @@ async def test_a_dead_proxy_is_no_connection_for_good(scheme, monkeypatch):
         (b"HTTP/1.1 502 The host is away\r\ncontent-length: 0\r\n\r\n", True),
     ],
 )
-async def test_a_proxy_that_opens_no_tunnel_is_no_connection(refusal, passing, monkeypatch):
+async def test_a_proxy_that_opens_no_tunnel_is_no_connection(kind, refusal, passing, monkeypatch):
     with ProxyServer(refusal=refusal) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://{_USER}:{_PASSWORD}@{proxy.authority}")
-        async with routing(POOLED, deployment("https://127.0.0.1:9/v1"), retry=None) as router, in_time():
+        async with routing(kind, deployment("https://127.0.0.1:9/v1"), retry=None) as router, in_time():
             await no_connection(router, passing=passing)
 
 
+@on_each_own_transport
 @pytest.mark.parametrize("act", [(Do.FIN,), (Do.RESET,)], ids=["closed", "reset"])
-async def test_a_proxy_that_hangs_up_is_no_connection(act, monkeypatch):
+async def test_a_proxy_that_hangs_up_is_no_connection(kind, act, monkeypatch):
     with FaultyServer(act) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy.authority}")
-        async with routing(POOLED, deployment("https://127.0.0.1:9/v1"), retry=None) as router, in_time():
+        async with routing(kind, deployment("https://127.0.0.1:9/v1"), retry=None) as router, in_time():
             await no_connection(router, passing=True)
         assert proxy.open_connections() == 0
 
 
-async def test_a_proxy_that_stalls_runs_out_the_limit_for_connecting(monkeypatch):
+@on_each_own_transport
+async def test_a_proxy_that_stalls_runs_out_the_limit_for_connecting(kind, monkeypatch):
     with FaultyServer((Do.STALL,)) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy.authority}")
         timeout = Timeout(connect=0.05)
         async with (
-            routing(POOLED, deployment("https://127.0.0.1:9/v1"), timeout=timeout) as router,
+            routing(kind, deployment("https://127.0.0.1:9/v1"), timeout=timeout) as router,
             in_time(),
         ):
             with pytest.raises(AllAttemptsFailedError) as caught:
@@ -260,19 +269,21 @@ async def test_a_proxy_that_stalls_runs_out_the_limit_for_connecting(monkeypatch
     assert (error.phase, error.may_have_run) == ("connect", False)
 
 
-async def test_surplus_bytes_through_a_proxy_never_answer_another_call(monkeypatch):
+@on_each_own_transport
+async def test_surplus_bytes_through_a_proxy_never_answer_another_call(kind, monkeypatch):
     somebodys = sized(CHAT.replace(b"Rayleigh", b"somebody else's"))
     with FaultyServer((sized(CHAT) + somebodys,), (sized(CHAT),)) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy.authority}")
-        async with routing(POOLED, deployment("http://127.0.0.1:9/v1"), retry=None) as router, in_time():
+        async with routing(kind, deployment("http://127.0.0.1:9/v1"), retry=None) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
         assert proxy.accepted == 2
 
 
+@on_each_own_transport
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1:x"])
-async def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(proxy, monkeypatch):
+async def test_a_proxy_that_cannot_be_used_is_a_matter_of_configuration(kind, proxy, monkeypatch):
     monkeypatch.setenv("ALL_PROXY", proxy)
-    async with routing(POOLED, deployment("https://127.0.0.1:9/v1")) as router, in_time():
+    async with routing(kind, deployment("https://127.0.0.1:9/v1")) as router, in_time():
         with pytest.raises(ConfigurationError, match="proxy"):
             await router.chat("hi")

@@ -22,9 +22,17 @@ from polyroute import (
 )
 from polyroute.deployments import Deadline
 from polyroute.transports.faults import translated
-from polyroute.transports.pooled import PooledTransport
+from polyroute.transports.pooled import PooledTransport, _Stock
 from tests.transports.faulty_server import TEXT, FaultyServer
-from tests.transports.kinds import KEY, POOLED, deployment, in_time, on_each_transport, routing
+from tests.transports.kinds import (
+    KEY,
+    deployment,
+    in_time,
+    on_each_own_transport,
+    on_each_transport,
+    on_httpx_and_httpx2,
+    routing,
+)
 
 
 @on_each_transport
@@ -41,9 +49,10 @@ async def test_a_request_says_what_it_must_and_its_body_is_whole(kind):
     assert asked.body.decode().count("ü") == 100_000
 
 
-async def test_the_default_transport_sends_nothing_of_its_own():
+@on_each_own_transport
+async def test_the_default_transport_sends_nothing_of_its_own(kind):
     with FaultyServer() as server:
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await router.chat("hi")
 
     (asked,) = server.asked
@@ -123,19 +132,20 @@ async def test_a_name_that_does_not_resolve_is_no_connection(kind, name):
     assert not error.may_have_run
 
 
-async def test_an_address_that_is_too_long_is_a_matter_of_configuration():
-    async with routing(POOLED, deployment(f"http://127.0.0.1:9/{'x' * 70_000}")) as router:
+@on_httpx_and_httpx2
+async def test_an_address_that_is_too_long_is_a_matter_of_configuration(kind):
+    async with routing(kind, deployment(f"http://127.0.0.1:9/{'x' * 70_000}")) as router:
         with pytest.raises(ConfigurationError, match="address"):
             await router.chat("hi")
 
 
 async def test_however_many_addresses_are_asked_few_are_remembered():
-    transport = PooledTransport()
+    transport, stock = PooledTransport(), _Stock()
     for number in range(3_000):
-        transport._read(f"http://127.0.0.1:9/{number}")
+        transport._read(f"http://127.0.0.1:9/{number}", stock)
 
-    assert len(transport._addresses) <= 1_024
-    assert len(transport._places) == 1
+    assert len(stock.addresses) <= 1_024
+    assert len(stock.places) == 1
 
 
 class NamedError(Exception):

@@ -23,7 +23,16 @@ from tests.transports.faulty_server import (
     slowly,
     streamed,
 )
-from tests.transports.kinds import POOLED, deployment, in_time, on_each_transport, routing
+from tests.transports.kinds import (
+    AIOHTTP,
+    SESSION,
+    deployment,
+    in_time,
+    on_each_own_transport,
+    on_each_transport,
+    on_httpx_and_httpx2,
+    routing,
+)
 
 
 async def text_of(router, *, streams: bool) -> str:
@@ -51,18 +60,20 @@ async def test_one_connection_serves_call_after_call(kind):
         assert server.accepted == 1
 
 
-async def test_as_many_connections_are_opened_as_calls_are_made_at_once():
+@on_each_own_transport
+async def test_as_many_connections_are_opened_as_calls_are_made_at_once(kind):
     with FaultyServer(slowly(0.05)) as server:
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await at_once(router, 20)
             await at_once(router, 20)
             assert router._http._own.connections == (0, 20)
         assert server.accepted == 20
 
 
-async def test_the_connection_used_last_is_used_next():
+@on_httpx_and_httpx2
+async def test_the_connection_used_last_is_used_next(kind):
     with FaultyServer(slowly(0.02)) as server:
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             await at_once(router, 5)
             for _ in range(3):
                 await router.chat("hi")
@@ -128,30 +139,45 @@ async def test_a_connection_that_the_server_closed_while_it_was_idle_counts_for_
         assert len(server.asked) == len(acts)
 
 
+@on_httpx_and_httpx2
 @chat_and_stream
 @pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
-async def test_so_does_one_that_is_closed_as_the_next_call_begins(streams, end):
+async def test_so_does_one_that_is_closed_as_the_next_call_begins(kind, streams, end):
     with FaultyServer(lambda asked: (*fine(asked), end), fine) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             await router.chat("hi")
             await anyio.sleep(0.02)
-            for place in router._http._own._places.values():
+            for place in router._http._own._home.stock.places.values():
                 for line in place.idle:
                     line._readable = bool  # It looks alive, as it does a moment before the news arrives.
             assert await text_of(router, streams=streams) == TEXT
             assert router._core.fleet["a"].error_rate == 0
 
 
-async def test_however_many_connections_have_been_closed_meanwhile_the_next_call_succeeds():
+@on_each_own_transport
+async def test_however_many_connections_have_been_closed_meanwhile_the_next_call_succeeds(kind):
     def act(asked):
         return (*slowly(0.02)(asked), Do.FIN)
 
     with FaultyServer(*[act] * 6, fine) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             await at_once(router, 6)
             await anyio.sleep(0.02)
             assert (await router.chat("hi")).text == TEXT
             assert router._http._own.connections == (0, 1)
+
+
+@on_each_own_transport
+async def test_the_second_try_is_on_a_connection_that_was_not_used_before(kind):
+    def act(asked):
+        return slowly(0.02)(asked) if asked.connection == 3 or len(server.asked) <= 2 else (Do.FIN,)
+
+    with FaultyServer(act) as server:
+        async with routing(kind, server, retry=None) as router, in_time():
+            await at_once(router, 2)
+            assert (await router.chat("hi")).text == TEXT
+        assert [asked.connection for asked in server.asked][-1] == 3
+        assert len(server.asked) == 4
 
 
 @on_each_transport
@@ -173,6 +199,8 @@ async def test_a_second_connection_that_is_closed_is_a_failure(kind):
     ids=["a part of the head", "the head", "a word in advance"],
 )
 async def test_a_connection_that_is_closed_after_a_part_of_the_reply_is_a_failure(kind, part):
+    if kind is SESSION and b"100 Continue" in part:
+        pytest.skip("aiohttp tells nobody of a word in advance")
     with FaultyServer(fine, (part, Pause(0.02), Do.FIN), fine) as server:
         async with routing(kind, server, retry=None) as router, in_time():
             await router.chat("hi")
@@ -197,16 +225,19 @@ async def test_a_connection_that_stays_silent_on_its_second_request_is_not_tried
 _SOMEBODYS = sized(CHAT.replace(b"Rayleigh", b"somebody else's"))
 
 
+@on_each_own_transport
 @chat_and_stream
 @pytest.mark.parametrize(
     "surplus", [_SOMEBODYS, b"H", b"\r\n", b"\0" * 70_000], ids=["a reply", "a byte", "a line", "much"]
 )
 @pytest.mark.parametrize("late", [False, True], ids=["in the same read", "late"])
-async def test_what_comes_after_a_reply_never_answers_another_call(streams, surplus, late):
+async def test_what_comes_after_a_reply_never_answers_another_call(kind, streams, surplus, late):
+    if kind is AIOHTTP and surplus == b"\r\n" and not late:
+        pytest.skip("an empty line before a reply is none of it (RFC 9112, 2.2), and answers nothing")
     reply = streamed() if streams else sized(CHAT)
     acts = (reply, Pause(0.02), surplus) if late else (reply + surplus,)
     with FaultyServer(acts, fine) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             assert await text_of(router, streams=streams) == TEXT
             await anyio.sleep(0.05 if late else 0)
             assert await text_of(router, streams=streams) == TEXT
@@ -270,7 +301,7 @@ async def test_a_whole_reply_is_one_whatever_becomes_of_its_connection():
                     "content-type": "application/json",
                     "content-length": str(len(CHAT)),
                 }
-            (line,) = transport._busy
+            (line,) = transport._home.stock.busy
             line._connection._h11_state = None  # What httpcore does with it now fails.
             for _ in range(2):
                 await received.aclose()
@@ -285,11 +316,12 @@ async def test_without_a_limit_for_connecting_the_deadline_holds(kind):
             assert (await router.chat("hi")).text == TEXT
 
 
+@on_each_own_transport
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_connection_is_watched_where_the_system_has_no_poll_too(monkeypatch):
+async def test_a_connection_is_watched_where_the_system_has_no_poll_too(kind, monkeypatch):
     monkeypatch.delattr("select.poll")  # as on Windows
     with FaultyServer(fine, lambda asked: (*fine(asked), Do.FIN), fine) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             for _ in range(3):
                 assert (await router.chat("hi")).text == TEXT
                 await anyio.sleep(0.02)

@@ -27,7 +27,14 @@ from tests.transports.faulty_server import (
     fine,
     sized,
 )
-from tests.transports.kinds import POOLED, deployment, in_time, routing
+from tests.transports.kinds import (
+    Kind,
+    deployment,
+    in_time,
+    on_each_own_transport,
+    on_httpx_and_httpx2,
+    routing,
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +63,11 @@ async def failure(router) -> Exception:
     return caught.value.__cause__
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_chats_and_streams_go_over_one_connection_with_a_private_authority(authority):
+async def test_chats_and_streams_go_over_one_connection_with_a_private_authority(kind, authority):
     with FaultyServer(tls=secured(authority)) as server:
-        async with routing(POOLED, server) as router, in_time():
+        async with routing(kind, server) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
                 async with router.stream("hi") as stream:
@@ -67,17 +75,18 @@ async def test_chats_and_streams_go_over_one_connection_with_a_private_authority
         assert server.accepted == 1
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_so_they_do_by_name(authority):
+async def test_so_they_do_by_name(kind, authority):
     with FaultyServer(tls=secured(authority, "localhost")) as server:
         named = deployment(server.url.replace("127.0.0.1", "localhost"))
-        async with routing(POOLED, named) as router, in_time():
+        async with routing(kind, named) as router, in_time():
             assert (await router.chat("hi")).text == TEXT
 
 
-async def expect_no_trust(server: FaultyServer, says: str) -> None:
+async def expect_no_trust(kind: Kind, server: FaultyServer, says: str) -> None:
     with FaultyServer() as sound:
-        async with routing(POOLED, server, sound) as router, in_time():
+        async with routing(kind, server, sound) as router, in_time():
             reply = await router.chat("hi")
 
     error = reply.trace.attempts[0].error
@@ -88,37 +97,42 @@ async def expect_no_trust(server: FaultyServer, says: str) -> None:
     assert not server.asked
 
 
-async def test_a_certificate_of_an_unknown_authority_is_refused_for_good(authority):
+@on_each_own_transport
+async def test_a_certificate_of_an_unknown_authority_is_refused_for_good(kind, authority):
     with FaultyServer(tls=secured(authority)) as server:
-        await expect_no_trust(server, "certificate does not verify")
+        await expect_no_trust(kind, server, "certificate does not verify")
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_a_certificate_for_another_host_is_refused_for_good(authority):
+async def test_a_certificate_for_another_host_is_refused_for_good(kind, authority):
     with FaultyServer(tls=secured(authority, "elsewhere.example")) as server:
-        await expect_no_trust(server, "127.0.0.1")
+        await expect_no_trust(kind, server, "127.0.0.1")
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_a_certificate_that_is_signed_by_itself_is_refused_for_good():
+async def test_a_certificate_that_is_signed_by_itself_is_refused_for_good(kind):
     with FaultyServer(tls=secured(trustme.CA())) as server:
-        await expect_no_trust(server, "set SSL_CERT_FILE")
+        await expect_no_trust(kind, server, "set SSL_CERT_FILE")
 
 
-async def test_an_authority_that_cannot_be_read_is_a_matter_of_configuration(tmp_path, monkeypatch):
+@on_each_own_transport
+async def test_an_authority_that_cannot_be_read_is_a_matter_of_configuration(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nothing.pem"))
-    async with routing(POOLED, deployment("https://127.0.0.1:9/v1")) as router, in_time():
+    async with routing(kind, deployment("https://127.0.0.1:9/v1")) as router, in_time():
         with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
             await router.chat("hi")
 
 
+@on_each_own_transport
 @pytest.mark.parametrize(
     "greeting", [(b"SSH-2.0-OpenSSH_9.7\r\n",), (Do.FIN,), (Do.RESET,)], ids=["plain text", "closed", "reset"]
 )
-async def test_a_handshake_that_fails_is_no_connection_and_may_be_tried_again(greeting):
+async def test_a_handshake_that_fails_is_no_connection_and_may_be_tried_again(kind, greeting):
     with FaultyServer(greeting=(Pause(0.01), *greeting)) as server:
         url = server.url.replace("http:", "https:")
-        async with routing(POOLED, deployment(url), retry=None) as router, in_time():
+        async with routing(kind, deployment(url), retry=None) as router, in_time():
             error = await failure(router)
         assert server.open_connections() == 0
 
@@ -127,30 +141,33 @@ async def test_a_handshake_that_fails_is_no_connection_and_may_be_tried_again(gr
     assert not error.may_have_run
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_no_tls_version_in_common_is_no_connection(authority):
+async def test_no_tls_version_in_common_is_no_connection(kind, authority):
     context = secured(authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES256-SHA")
     with FaultyServer(tls=context) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             assert type(await failure(router)) is ConnectError
 
 
-async def test_plain_http_asked_of_a_tls_server_is_no_reply(authority):
+@on_each_own_transport
+async def test_plain_http_asked_of_a_tls_server_is_no_reply(kind, authority):
     with FaultyServer(tls=secured(authority)) as server:
         plain = deployment(server.url.replace("https:", "http:"))
-        async with routing(POOLED, plain, retry=None) as router, in_time():
+        async with routing(kind, plain, retry=None) as router, in_time():
             error = await failure(router)
 
     assert error.transient
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
-async def test_a_connection_closed_while_it_was_idle_counts_for_nobody(authority, end):
+async def test_a_connection_closed_while_it_was_idle_counts_for_nobody(kind, authority, end):
     with FaultyServer(lambda asked: (*fine(asked), end), fine, tls=secured(authority)) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             await router.chat("hi")
             await anyio.sleep(0.02)
             reply = await router.chat("hi")
@@ -158,12 +175,13 @@ async def test_a_connection_closed_while_it_was_idle_counts_for_nobody(authority
     assert [attempt.error for attempt in reply.trace.attempts] == [None]
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
-async def test_a_stream_that_is_cut_is_broken(authority, end):
+async def test_a_stream_that_is_cut_is_broken(kind, authority, end):
     act = (STREAMING, chunk(TOKENS[0])[:9], Pause(0.02), end)
     with FaultyServer(act, tls=secured(authority)) as server:
-        async with routing(POOLED, server, retry=None) as router, in_time():
+        async with routing(kind, server, retry=None) as router, in_time():
             with pytest.raises(AllAttemptsFailedError) as caught:
                 async with router.stream("hi"):
                     pass
@@ -233,39 +251,43 @@ class Spoken:
                 return result
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_a_record_after_the_replys_last_never_answers_another_call(authority):
+async def test_a_record_after_the_replys_last_never_answers_another_call(kind, authority):
     somebodys = sized(CHAT.replace(b"Rayleigh", b"somebody else's"))
     with Spoken(secured(authority), [sized(CHAT), somebodys]) as server:
-        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+        async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
             await router._http._own.aclose()
         assert server.accepted == 2
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_a_farewell_in_the_same_read_ends_the_connection(authority):
+async def test_a_farewell_in_the_same_read_ends_the_connection(kind, authority):
     with Spoken(secured(authority), [sized(CHAT)], farewell=True) as server:
-        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+        async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
                 assert router._http._own.connections == (0, 0)
         assert server.accepted == 2
 
 
+@on_httpx_and_httpx2
 @pytest.mark.usefixtures("trusted")
-async def test_so_do_bytes_that_are_no_record_after_the_replys_last(authority):
+async def test_so_do_bytes_that_are_no_record_after_the_replys_last(kind, authority):
     with Spoken(secured(authority), [sized(CHAT)], raw=b"no record at all") as server:
-        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+        async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             assert (await router.chat("hi")).text == TEXT
             assert router._http._own.connections == (0, 0)
 
 
+@on_each_own_transport
 @pytest.mark.usefixtures("trusted")
-async def test_bytes_that_are_no_record_break_the_connection(authority):
+async def test_bytes_that_are_no_record_break_the_connection(kind, authority):
     with Spoken(secured(authority), [STREAMING], raw=b"no record at all") as server:
-        async with routing(POOLED, deployment(server.url), retry=None) as router, in_time():
+        async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             error = await failure(router)
 
     assert type(error) is ReadError

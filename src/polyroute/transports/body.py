@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from math import inf
 
-import httpx
-
 from polyroute.transports.until import Until
 
 __all__ = ["FRAMING", "Body"]
@@ -15,7 +13,7 @@ __all__ = ["FRAMING", "Body"]
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class Body(httpx.AsyncByteStream):
+class Body:
     """One piece of bytes. *sent*: somebody began to read it, so the connection stands, and the prompt
     may have left. *connecting* holds the timeouts that end with the limit for making a connection
     until then."""

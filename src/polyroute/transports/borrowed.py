@@ -1,11 +1,11 @@
-"""An application's own `httpx.AsyncClient`, used through its public methods."""
+"""An application's own `httpx.AsyncClient` or `httpx2.AsyncClient`, used through its public methods."""
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from typing import TYPE_CHECKING, cast
 
 import anyio
-import httpx
 
 from polyroute.errors import AttemptTimeoutError, ConfigurationError, ConnectError, ReadError
 from polyroute.protocols import HTTPRequest
@@ -13,6 +13,9 @@ from polyroute.transports.body import FRAMING, Body
 from polyroute.transports.faults import translated, translated_body
 from polyroute.transports.received import Received
 from polyroute.transports.until import Until
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["BorrowedClient"]
 
@@ -28,6 +31,7 @@ class BorrowedClient:
     decompressed by it.
     """
 
+    # Its successor's clients are used alike.
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
@@ -53,13 +57,14 @@ class BorrowedClient:
             content=request.body,
             extensions={"timeout": {"connect": connect, "read": reading, "write": until, "pool": until}},
         )
-        built.stream = body = Body(request.body)
+        body = _kind(cast("type", type(built.stream)))(request.body)
+        built.stream = cast("httpx.AsyncByteStream", body)
         try:
             response = await self._client.send(built, stream=True, follow_redirects=False)
         except Exception as exc:
             failure: Exception | None = translated(exc, sent=body.sent, deadline=deadline, early=_MARGIN)
             if failure is None and self._client.is_closed:
-                failure = ConfigurationError("the httpx client that the router was given is closed")
+                failure = ConfigurationError("the client that the router was given is closed")
             if failure is None:
                 raise
         else:
@@ -73,6 +78,12 @@ class BorrowedClient:
             # The call's own time, which counts for nobody, has run out only by then.
             await anyio.sleep_until(deadline.end)
         raise failure
+
+
+@cache
+def _kind(stream: type) -> type[Body]:
+    """A `Body` that is a *stream* as well: a client takes only one of its own library's."""
+    return type("_Body", (Body, stream), {})
 
 
 def _headers(request: HTTPRequest) -> list[tuple[bytes, bytes]]:

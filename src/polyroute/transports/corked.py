@@ -9,20 +9,24 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-import httpcore
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import httpcore
 
 __all__ = ["CorkedNetwork"]
 
 
-class CorkedNetwork(httpcore.AsyncNetworkBackend):
-    """httpcore's own network for one connection, with its stream at hand as soon as there is one."""
+class CorkedNetwork:
+    """The own network of *core*, httpcore or its successor, for one connection, with its stream at
+    hand as soon as there is one."""
 
-    def __init__(self) -> None:
-        # To a type checker it may be the stub that stands there where anyio is missing.
-        self._network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
-        self.stream: httpcore.AsyncNetworkStream | None = None
+    def __init__(self, core: ModuleType) -> None:
+        self._core = core
+        self._network: httpcore.AsyncNetworkBackend = core.AnyIOBackend()
+        self.stream: _Corked | None = None
 
     async def connect_tcp(
         self,
@@ -31,15 +35,16 @@ class CorkedNetwork(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own signature
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> _Corked:
         stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
-        self.stream = _Corked(stream)
+        self.stream = _Corked(stream, self._core.WriteError)
         return self.stream
 
 
-class _Corked(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+class _Corked:
+    def __init__(self, stream: httpcore.AsyncNetworkStream, unwritten: type[Exception]) -> None:
         self._stream = stream
+        self._unwritten = unwritten  # what the stream raises where it cannot write
         self._held: list[bytes] = []
         self._timeout: float | None = None
 
@@ -51,7 +56,7 @@ class _Corked(httpcore.AsyncNetworkStream):
         if self._held:
             held, self._held = b"".join(self._held), []
             # A peer that hung up before it had read everything may have answered all the same.
-            with suppress(httpcore.WriteError):
+            with suppress(self._unwritten):
                 await self._stream.write(held, self._timeout)
         return await self._stream.read(max_bytes, timeout)
 
@@ -60,8 +65,9 @@ class _Corked(httpcore.AsyncNetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        return _Corked(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+    ) -> _Corked:
+        secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return _Corked(secured, self._unwritten)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -12,12 +12,16 @@ import anyio
 from polyroute.deployments import Deadline
 from polyroute.errors import AttemptError, AttemptTimeoutError, ConnectError, ReadError, ResponseDecodeError
 
-__all__ = ["translated", "translated_body"]
+__all__ = ["WentStaleError", "translated", "translated_body", "unconnected", "unconnected_in_time"]
 
 # What h11 and httpcore say of a peer that hung up, against one that talks nonsense.
 _HUNG_UP = ("peer closed", "Server disconnected")
 # Where h11 begins to quote the peer, which may quote the request, key and all.
 _PEERS_WORDS = re.compile(r"[: ]*(?:bytearray\()?b['\"]")
+
+
+class WentStaleError(Exception):
+    """A connection that was used before was closed by the server before it said a byte."""
 
 
 def translated(exc: Exception, *, sent: bool, deadline: Deadline, early: float = 0.0) -> AttemptError | None:
@@ -33,7 +37,7 @@ def translated(exc: Exception, *, sent: bool, deadline: Deadline, early: float =
     if "TimeoutException" in names:
         if sent and not names & {"ConnectTimeout", "PoolTimeout"}:
             return AttemptTimeoutError(f"silent to its limit ({deadline.phase})", phase=deadline.phase)
-        return _unconnected_in_time(deadline, anyio.current_time() + early)
+        return unconnected_in_time(deadline, anyio.current_time() + early)
     if "ProxyError" in names:
         # It does not let us through, or it says of the host behind it what a connection would have said.
         return ConnectError(f"its proxy refused ({str(exc)[:3]})", transient=str(exc).startswith("5"))
@@ -44,7 +48,7 @@ def translated(exc: Exception, *, sent: bool, deadline: Deadline, early: float =
             why = _PEERS_WORDS.split(str(exc), maxsplit=1)[0]
             return ResponseDecodeError(f"the answer is no HTTP: {why}", may_have_run=sent)
     if "ConnectError" in names or "UnicodeError" in names or (broken and not sent):
-        return _unconnected(exc)
+        return unconnected(exc)
     if broken:
         return ReadError(f"the connection broke: {_said(exc)}")
     if "DecodingError" in names:
@@ -59,7 +63,7 @@ def translated_body(deadline: Deadline, exc: Exception) -> Exception:
     return translated(exc, sent=True, deadline=deadline) or exc
 
 
-def _unconnected_in_time(deadline: Deadline, now: float) -> AttemptTimeoutError:
+def unconnected_in_time(deadline: Deadline, now: float) -> AttemptTimeoutError:
     # Which limit it was: the connection's own, or the attempt's, which came first.
     phase = "connect" if now < deadline.at else deadline.phase
     return AttemptTimeoutError(
@@ -67,7 +71,7 @@ def _unconnected_in_time(deadline: Deadline, now: float) -> AttemptTimeoutError:
     )
 
 
-def _unconnected(exc: Exception) -> ConnectError:
+def unconnected(exc: Exception) -> ConnectError:
     for cause in _causes(exc):
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = getattr(cause, "verify_message", "") or cause

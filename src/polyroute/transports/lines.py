@@ -1,25 +1,27 @@
-"""One connection of the default transport: asked, watched while it lies idle, and closed for sure."""
+"""One connection of the pooled transport: asked, watched while it lies idle, and closed for sure."""
 
 from __future__ import annotations
 
-import select
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import anyio
-import httpcore
 
 from polyroute.transports.corked import CorkedNetwork
+from polyroute.transports.sockets import hang_up, watched
 
-__all__ = ["Answer", "Line", "Opener", "RawStream", "close"]
+if TYPE_CHECKING:
+    import httpcore
+
+    # httpcore's, or the same of its successor.
+    Opener: TypeAlias = httpcore.AsyncHTTPConnection | httpcore.AsyncConnectionPool
+
+__all__ = ["Answer", "Line", "RawStream", "close"]
 
 _CLOSING = 5.0  # seconds that closing a connection may take before it is abandoned
 
-Opener: TypeAlias = httpcore.AsyncHTTPConnection | httpcore.AsyncConnectionPool
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
@@ -79,14 +81,16 @@ class Line:
     def _opened(self, stream: Any) -> None:
         self.used = True
         inner: Any = self._opener
-        if isinstance(inner, httpcore.AsyncConnectionPool):
+        if hasattr(inner, "connections"):  # a proxy's pool of one
             inner = next(iter(inner.connections), None)
         # Private to httpcore; without it a connection is used once, which is slow and right.
         while inner is not None and not hasattr(inner, "_h11_state"):
             inner = getattr(inner, "_connection", None)
         self._connection = inner
         if stream is not None:
-            self._readable = _watched(stream)
+            sock = stream.get_extra_info("socket")
+            # httpcore's own way takes twenty times as long.
+            self._readable = partial(stream.get_extra_info, "is_readable") if sock is None else watched(sock)
             self._secured = stream.get_extra_info("ssl_object")
 
     def is_dead(self) -> bool:
@@ -114,10 +118,8 @@ class Line:
     def hang_up(self) -> None:
         """End the connection here and now; the socket itself goes with its owner."""
         stream = self._network.stream
-        sock = stream.get_extra_info("socket") if stream is not None else None
-        if sock is not None:
-            with suppress(OSError):  # It may be closed already.
-                sock.shutdown(socket.SHUT_RDWR)
+        if stream is not None:
+            hang_up(stream.get_extra_info("socket"))
 
 
 async def close(*lines: Line) -> None:
@@ -137,16 +139,6 @@ async def close(*lines: Line) -> None:
             cancelled = exc
     if cancelled is not None:
         raise cancelled
-
-
-def _watched(stream: Any) -> Callable[[], object]:
-    """What tells whether the stream's socket can be read; httpcore's own way takes twenty times as long."""
-    sock = stream.get_extra_info("socket")
-    if sock is None or not hasattr(select, "poll"):
-        return partial(stream.get_extra_info, "is_readable")
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return partial(poll.poll, 0)
 
 
 def _can_be_read(secured: ssl.SSLObject) -> bool:

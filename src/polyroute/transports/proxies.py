@@ -6,8 +6,6 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 from urllib.request import getproxies
 
-import httpx
-
 from polyroute.errors import ConfigurationError
 
 __all__ = ["Proxies"]
@@ -39,6 +37,8 @@ class _Rule:
     """The addresses that a pattern such as `all://*example.com:8080` means, and their proxy."""
 
     def __init__(self, pattern: str, proxy: str | None) -> None:
+        import httpx  # Needed only where there are proxies, whatever the transport.
+
         try:
             url = httpx.URL(pattern)
         except httpx.InvalidURL:

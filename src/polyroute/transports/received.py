@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Self
 
 import anyio
 
@@ -55,6 +55,8 @@ class Received:
         self._count = 0
         self._unpacking: Iterator[bytes] = iter(())
         self._inflater, fault = _looked_at(headers)
+        if status < 200:
+            fault = "it switches protocols, which nobody asked for"
         if fault is not None:
             # A host may echo a key in any header, and a traceback may show what its frames hold.
             del headers
@@ -80,11 +82,12 @@ class Received:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
-        if self._inflater is None:
-            return await self._next()
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self._next() if self._inflater is None else self._unpacked(self._inflater)
+
+    async def _unpacked(self, inflater: _Inflater) -> bytes:
         while (piece := next(self._unpacking, None)) is None:
-            self._unpacking = self._inflater.feed(await self._next())
+            self._unpacking = inflater.feed(await self._next())
         return piece
 
     async def _next(self) -> bytes:
@@ -143,6 +146,8 @@ def _looked_at(headers: RawHeaders) -> tuple[_Inflater | None, str | None]:
                 return None, f"the body is said to be larger than {MAX_BODY} bytes"
         elif length == 17 and field.lower() == b"transfer-encoding":
             framed |= 2
+            if value.strip().lower() != b"chunked":  # Some parsers then read until the connection ends.
+                return None, "the body's transfer coding is unknown"
         elif length == 16 and field.lower() == b"content-encoding":
             coding = value.strip().lower().decode("latin-1")
             if coding in ("gzip", "x-gzip", "deflate"):
