@@ -10,7 +10,10 @@ USAGE = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19}
 
 
 def answer(asked: Asked) -> Answer:
-    """A reply to chat completions, streamed or not: words, JSON of the schema, or a call of the tool."""
+    """A reply to chat completions, streamed or not: words, JSON of the schema, or a call of the tool. A
+    GET is for the list of models."""
+    if asked.method == "GET":
+        return Answer.of({"data": [{"id": "gpt-5-mini"}]})
     body = asked.json
     message: dict[str, Any] = {"role": "assistant", "content": "Because of Rayleigh scattering."}
     if shape := body.get("response_format"):

@@ -215,7 +215,7 @@ def test_a_room_that_is_not_built_yet_takes_its_default_only_and_names_itself(op
 @pytest.mark.parametrize(
     "options",
     [
-        {"deployments": []}, {"deployments": "openai/x"}, {"deployments": [3]}, {"deployments": ["bedrock/x"]},
+        {"deployments": []}, {"deployments": "openai/x"}, {"deployments": [3]}, {"deployments": ["unheard-of/x"]},
         {"deployments": ["opnai/x"]}, {"deployments": ["compatible/x"]},
         {"params": {"temprature": 1}}, {"params": {"temperature": "hot"}}, {"params": {"extra": {}}}, {"params": {"user": "a"}},
         {"deployments": [Deployment("fake/a", id="a"), Deployment("fake/b", id="a")]},

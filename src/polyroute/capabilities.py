@@ -34,7 +34,7 @@ _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
     (r"gpt-3\.5|o1-(mini|preview)|o3-mini", frozenset({"images"})),
     (r"claude-(2|instant|3-(opus|sonnet|haiku)|3[-.]5)", frozenset({"reasoning_effort"})),
     (r"claude-(2|instant)", frozenset({"images", "files"})),
-    (r"gemini-(1|2\.0)", frozenset({"reasoning_effort"})),
+    (r"gemini-(1\.|2\.0)", frozenset({"reasoning_effort"})),
     (r"deepseek-(chat|coder|reasoner|r1|v\d)", frozenset({"images", "audio", "files"})),
     (r"(meta-)?llama-?3[.-]?[013]?-", frozenset({"images", "audio", "files", "reasoning_effort"})),
     (r"(open-)?mi[sx]tral-(7b|8x\d+b|nemo)|codestral", frozenset({"images", "audio", "files"})),

@@ -306,6 +306,8 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
 
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 
+_QUERY = r"(api-version=[\w.-]+)?"  # Azure's; anything else may hold a key, and addresses are shown
+
 
 def check_address(owner: str, base_url: str) -> None:
     """Refuse an address that could be read in two ways or that would carry more than an address."""
@@ -315,11 +317,12 @@ def check_address(owner: str, base_url: str) -> None:
     except ValueError:
         valid = False
     else:
-        valid = valid and "@" not in parts.netloc and not parts.query and not parts.fragment
-    if not valid or not base_url.isascii() or not base_url.isprintable() or set(base_url) & set("\\ ?#"):
+        valid = valid and "@" not in parts.netloc and re.fullmatch(_QUERY, parts.query) is not None
+    valid = valid and not set(base_url) & set("\\ #") and not base_url.endswith("?")
+    if not valid or not base_url.isascii() or not base_url.isprintable():
         raise ConfigurationError(
             f"{owner}: base_url is an http(s) address up to the operation's own path, such as "
-            "https://api.openai.com/v1, without a user, a query or a fragment"
+            "https://api.openai.com/v1, without a user, a fragment, or a query other than ?api-version="
         )
 
 

@@ -100,7 +100,7 @@ class Fleet:
             if request.max_tokens is not None:
                 reply = min(reply, request.max_tokens)
             reply *= request.n or 1
-        usage = Usage(estimate_prompt(request), round(reply))
+        usage = Usage(estimate_prompt(request, deployment.like or deployment.model), round(reply))
         return dollars(nanodollars(deployment.price, usage))
 
 

@@ -345,9 +345,7 @@ def amended(value: V, **changes: object) -> V:
     not be made by `ChatResponse[T](…)` on Python 3.11.
     """
     copied = object.__new__(type(value))
-    fields = copied.__dict__
-    fields |= value.__dict__
-    fields |= changes
+    object.__setattr__(copied, "__dict__", value.__dict__ | changes)
     return copied
 
 

@@ -96,7 +96,7 @@ async def test_an_estimate_is_called_one(screen):
     async with Router([deployment("mini", FakeProvider(["hello"]))]) as router:
         await answer(router, Question(text="hi"), screen)
 
-    assert "about 5 tokens in, 2 out" in shown(screen.err)
+    assert "about 5 tokens in, 1 out" in shown(screen.err)
 
 
 async def test_each_chunk_is_written_at_once():

@@ -68,6 +68,9 @@ class Format:
 
     def wires(self) -> list[tuple[Deployment, WireFormat]]:
         """A deployment of each dialect, and the codec that speaks it."""
-        deployments = [Deployment(model, id="d", api_key="k-0123456789abcdef") for model in self.models]
+        deployments = [
+            Deployment(model, id="d", api_key="k-0123456789abcdef", region="us-east-1")
+            for model in self.models
+        ]
         hosts = [HOSTS[deployment.prefix] for deployment in deployments]
         return [(each, format_of(host)) for each, host in zip(deployments, hosts, strict=True)]

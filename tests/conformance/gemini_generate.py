@@ -217,12 +217,12 @@ def _camel(value: Any) -> Any:
     return camel
 
 
-def _arguments(body: Mapping[str, Any], _: Host) -> dict[str, Any]:
+def _arguments(body: Mapping[str, Any], host: Host) -> dict[str, Any]:
     extra = _camel(dict(body))
     instruction = _listed(extra.pop("systemInstruction", {}).get("parts"))
     system = [Text(part["text"]) for part in instruction if part["text"]]
     call: dict[str, Any] = {"messages": [Message("system", system)] if system else []}
-    call["messages"] += _messages(extra.pop("contents"))
+    call["messages"] += _messages(extra.pop("contents"), host.prefix)
     config = extra.get("generationConfig", {})
     call |= {ours: config.pop(theirs) for theirs, ours in _CONFIG.items() if theirs in config}
     if "topK" in config:
@@ -261,13 +261,13 @@ def _tools(given: Any) -> list[JSON]:
     ]  # fmt: skip
 
 
-def _messages(contents: Sequence[JSON]) -> list[Message]:
+def _messages(contents: Sequence[JSON], origin: str) -> list[Message]:
     messages: list[Message] = []
     asked: list[str] = []  # the ids of calls that no result was seen of
     for turn, content in enumerate(contents):
         if content["role"] == "model":
             parts = [each for place, part in enumerate(content["parts"])
-                     for each in _model_part(part, f"{_MADE}{turn}-{place}")]  # fmt: skip
+                     for each in _model_part(part, f"{_MADE}{turn}-{place}", origin)]  # fmt: skip
             asked += [part.id for part in parts if isinstance(part, ToolCall)]
             messages.append(Message("assistant", parts))
             continue
@@ -281,7 +281,7 @@ def _messages(contents: Sequence[JSON]) -> list[Message]:
     return messages
 
 
-def _model_part(part: JSON, made: str) -> list[Part]:
+def _model_part(part: JSON, made: str, origin: str) -> list[Part]:
     if "functionCall" in part:
         call = part["functionCall"]
         said: list[Part] = [ToolCall(call.get("id") or made, call["name"], call["args"])]
@@ -291,7 +291,7 @@ def _model_part(part: JSON, made: str) -> list[Part]:
     else:
         said, on = [_part(part)], {"text": len(part["text"])}
     if "thoughtSignature" in part:
-        said.append(Opaque("gemini", {**on, "thoughtSignature": part["thoughtSignature"]}))
+        said.append(Opaque(origin, {**on, "thoughtSignature": part["thoughtSignature"]}))
     return said
 
 

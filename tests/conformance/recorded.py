@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -10,13 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from polyroute import Deployment
 from polyroute.providers import HOSTS
+from polyroute.providers.formats import format_of
 from tests.conformance.format import Format
 from tests.wire_server import Answer, Asked, cut_anywhere
 
-__all__ = ["DATA", "Exchange", "deployments", "load", "replay", "streamed_anew"]
+__all__ = ["DATA", "Exchange", "deployments", "is_stream", "load", "replay", "streamed_anew"]
 
 Exchange: TypeAlias = Mapping[str, Any]
 
@@ -50,14 +53,28 @@ def deployments(format: Format, exchanges: Mapping[str, Exchange], url: str) -> 
 def _prefix(exchange: Exchange, format: Format) -> str:
     """The provider, where its prefix speaks the format; many speak OpenAI's beside their own."""
     for prefix in (exchange["provider"], "compatible"):
-        if prefix in HOSTS and HOSTS[prefix].wire_format == format.name:
+        if prefix in HOSTS and format_of(HOSTS[prefix]).name == format.name:
             return prefix
     return format.models[0].partition("/")[0]
 
 
 def _model(exchange: Exchange) -> str:
-    in_path = re.search(r"/models/([^:]+):", exchange["endpoint_url"])
-    return in_path[1] if in_path else (exchange["request_body"] or {}).get("model") or "unnamed"
+    in_path = re.search(r"/models/([^:]+):|/model/([^/]+)/", exchange["endpoint_url"])
+    return (
+        unquote(in_path[1] or in_path[2])
+        if in_path
+        else (exchange["request_body"] or {}).get("model") or "unnamed"
+    )
+
+
+def is_stream(exchange: Exchange) -> bool:
+    return "stream_text" in exchange or "stream_eventstream_base64" in exchange
+
+
+def _streamed(exchange: Exchange) -> bytes:
+    if "stream_text" in exchange:
+        return exchange["stream_text"].encode()
+    return base64.b64decode(exchange["stream_eventstream_base64"])
 
 
 def replay(exchanges: Mapping[str, Exchange], asked: Asked) -> Answer:
@@ -68,8 +85,8 @@ def replay(exchanges: Mapping[str, Exchange], asked: Asked) -> Answer:
         for name, value in exchange["response_headers_subset"].items()
         if name.lower() not in _OF_THE_BODY
     }
-    if "stream_text" in exchange:
-        pieces = cut_anywhere(exchange["stream_text"].encode(), Random(exchange["id"]))
+    if is_stream(exchange):
+        pieces = cut_anywhere(_streamed(exchange), Random(exchange["id"]))
         return Answer(pieces, status=exchange["status"], headers=headers, framing="chunked")
     body = exchange.get("response_text") or json.dumps(exchange["response_body"], ensure_ascii=False)
     return Answer(body.encode(), status=exchange["status"], headers=headers)

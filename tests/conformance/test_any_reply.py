@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -104,7 +105,8 @@ def test_what_was_read_is_sent_back_and_read_again_as_the_same(format, data):
 async def test_a_key_that_the_host_echoes_is_never_shown(format):
     for failure in format.failures:
         for deployment, _ in format.wires():
-            echoed = json.loads(json.dumps(failure.body).replace('"message": "', f'"message": "{KEY} '))
+            said = json.dumps(failure.body)
+            echoed = json.loads(re.sub('"(message|error)": "', rf"\g<0>{KEY} ", said))
             transport = Scripted(Response(echoed, failure.status))
             error: BaseException | None = None
             try:

@@ -35,9 +35,18 @@ async def test_where_the_host_was_silent_usage_and_cost_are_estimates_and_say_so
     async with Router([deployment("a", FakeProvider(["twelve bytes"]), price=PRICE)]) as router:
         reply = await router.chat("x" * 40)
 
-    assert reply.usage == Usage(14, 3, estimated=True)  # 40 bytes by four and the frame of a message
-    assert reply.cost == Decimal(20)
+    assert reply.usage == Usage(12, 3, estimated=True)  # 40 letters by five and the frame of a message
+    assert reply.cost == Decimal(18)
     assert reply.cost_estimated
+
+
+async def test_an_estimate_is_that_of_the_model_that_answered():
+    """Cohere puts some five hundred tokens of its own before every prompt."""
+    provider = FakeProvider([ChatResponse("four", model="command-a-03-2025"), ChatResponse("four")])
+    async with Router([deployment("a", provider, price=PRICE)]) as router:
+        estimates = [(await router.chat("hi")).usage.input_tokens for _ in range(2)]
+
+    assert estimates[0] > 490 + estimates[1]
 
 
 async def test_an_unknown_price_gives_no_cost():

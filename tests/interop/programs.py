@@ -13,7 +13,17 @@ import pytest
 
 from polyroute import Deployment, Router
 
-__all__ = ["ABANDONED", "BASE", "HI", "LIBRARIES", "events", "on_each_library", "posted", "routed"]
+__all__ = [
+    "ABANDONED",
+    "BASE",
+    "HI",
+    "LIBRARIES",
+    "events",
+    "on_each_library",
+    "posted",
+    "responded",
+    "routed",
+]
 
 BASE = "http://polyroute.invalid/v1"
 HI: Mapping[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
@@ -33,6 +43,11 @@ async def routed(
         transport = router.openai_transport(library)
         async with library.AsyncClient(transport=transport, base_url=BASE) as client:
             yield client
+
+
+async def responded(client: Any, **body: Any) -> Any:
+    """The response to a request to the Responses API."""
+    return await client.post("/responses", json={"model": "a", "input": "hi", **body})
 
 
 async def posted(client: Any, path: str = "/chat/completions", **body: Any) -> Any:

@@ -169,7 +169,7 @@ async def test_wiring_that_is_wrong_passes_as_itself():
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/responses"),
+        ("GET", "/responses/resp_1"),
         ("POST", "/completions"),
         ("GET", "/chat/completions"),
         ("POST", "/models"),
@@ -188,6 +188,7 @@ async def test_what_is_not_served_is_a_404_that_lists_what_is(method, path):
     assert error["code"] == "unknown_url"
     for served in (
         "POST /v1/chat/completions",
+        "POST /v1/responses",
         "POST /v1/embeddings",
         "GET /v1/models",
         "GET /v1/models/{id}",

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from polyroute import ChatResponse, Route, Router, ToolCall, Usage
+from polyroute import ChatResponse, Deployment, Opaque, Reasoning, Route, Router, ToolCall, Usage
 from polyroute.testing import FakeProvider
 from tests.doubles import deployment, down
 from tests.interop.programs import BASE
@@ -91,6 +91,42 @@ async def test_what_it_rewrites_for_reasoning_models_is_understood():
     request = fake.calls[0].request
     assert request.max_tokens == 9
     assert request.messages[0].text == "Be terse."
+
+
+async def test_responses():
+    reply = ChatResponse("Hello", model="m-2026", reasoning="Hm.", usage=Usage(7, 5, 3, None, 1))
+    calling = ChatResponse(tool_calls=[ToolCall("c1", "City", raw_arguments=ROME)])
+    fake = FakeProvider(script=[reply, ChatResponse("one two", usage=Usage(7, 5)), calling, ROME])
+    async with Router([deployment("a", fake)]) as router:
+        chat = chat_of(router, use_responses_api=True)
+        said = await chat.ainvoke("hi")
+        pieces = [chunk async for chunk in chat.astream("hi")]
+        asked = await chat.bind_tools([City]).ainvoke("hi")
+        city = await chat.with_structured_output(City, method="json_schema").ainvoke("hi")
+
+    assert (said.text, said.usage_metadata["total_tokens"]) == ("Hello", 12)
+    assert said.response_metadata["model_name"] == "m-2026"
+    assert "".join(piece.text for piece in pieces) == "one two"
+    assert sum(piece.usage_metadata["total_tokens"] for piece in pieces if piece.usage_metadata) == 12
+    assert asked.tool_calls[0]["args"] == {"name": "Rome", "population": 2_750_000}
+    assert city == City(name="Rome", population=2_750_000)
+
+
+async def test_a_tool_loop_by_way_of_responses_hands_back_what_only_the_maker_understands():
+    thought = (Reasoning("Hm."), Opaque("anthropic", {"signature": "Eq=="}))
+    call = ToolCall("c1", "City", raw_arguments=ROME)
+    fake = FakeProvider(
+        script=[ChatResponse(reasoning="Hm.", tool_calls=[call], parts=(*thought, call)), "Yes."]
+    )
+    fake.name = "anthropic"
+    async with Router([Deployment("fake/a", id="a", provider=fake)]) as router:
+        chat = chat_of(router, use_responses_api=True, output_version="responses/v1").bind_tools([City])
+        asked = await chat.ainvoke("hi")
+        answered = {"role": "tool", "tool_call_id": "c1", "content": "ok"}
+        said = await chat.ainvoke([("user", "hi"), asked, answered])
+
+    assert said.text == "Yes."
+    assert fake.calls[1].request.messages[-2].parts == (*thought, call)
 
 
 async def test_embeddings_of_texts():

@@ -204,8 +204,8 @@ async def test_models_are_listed_and_found():
 
 async def test_what_is_not_served_says_so():
     async with program(answering("x")) as client:
-        with pytest.raises(openai.NotFoundError, match="/v1/responses is not served; these are: POST"):
-            await client.responses.create(model="a", input="hi")
+        with pytest.raises(openai.NotFoundError, match="/v1/responses/resp_1 is not served; these are: POST"):
+            await client.responses.retrieve("resp_1")
 
 
 @pytest.mark.parametrize("stream", [False, True])

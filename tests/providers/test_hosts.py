@@ -47,7 +47,9 @@ OWN_WORDS: dict[str, dict[str, object]] = {
     },
     "deepseek": {"user": None, "seed": None},
     "openrouter": {"reasoning": {"effort": "low"}, "reasoning_effort": None},
-    "perplexity": {"user": None, "stream_options": None},
+    "perplexity": {
+        "user": None, "stream_options": None, "tool_choice": None, "parallel_tool_calls": None, "seed": None
+    },
     "xroute": {"stream_options": None},
 }  # fmt: skip
 
@@ -78,7 +80,7 @@ async def test_only_who_knows_developers_is_sent_one(prefix):
 
 
 async def test_every_host_is_where_it_says_and_takes_its_own_key(monkeypatch):
-    for prefix, host in HOSTS.items():
+    for prefix, host in reversed(HOSTS.items()):  # a key that two share is called after the first
         if host.key_variable:
             monkeypatch.setenv(host.key_variable, f"  key-of-{prefix}\n")
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com//")

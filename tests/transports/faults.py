@@ -110,6 +110,7 @@ FAULTS = (
         ResponseDecodeError,
         "two ways|no HTTP",
     ),
+    Fault("a transfer coding of its own", (head(transfer_encoding="gzip"), b"x"), ResponseDecodeError),
     Fault("a negative length", (head(content_length=-1),), ResponseDecodeError),
     # --- too much
     Fault("a header of 300 KB", (head(x_big="x" * 300_000),), ResponseDecodeError),

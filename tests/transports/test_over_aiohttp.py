@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from math import inf
 from weakref import WeakSet
 
 import aiohttp
 import anyio
 import pytest
-import yarl
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from polyroute import (
     AllAttemptsFailedError,
     AttemptTimeoutError,
-    ConfigurationError,
-    ConnectError,
+    DeadlineExceededError,
     ProviderError,
-    ReadError,
-    ResponseDecodeError,
     Router,
     Timeout,
 )
 from polyroute.deployments import Deadline
 from polyroute.protocols import HTTPRequest
-from polyroute.transports.aiohttp_faults import translated
 from polyroute.transports.asking import address_of
 from polyroute.transports.borrowed_session import _Question
-from polyroute.transports.connector import DirectQuestion
 from polyroute.transports.over_aiohttp import AiohttpTransport
-from polyroute.transports.watch import Watch
 from tests.transports.faulty_server import (
+    CHAT,
     STREAMING,
     TEXT,
     Do,
@@ -44,6 +34,7 @@ from tests.transports.faulty_server import (
     chunk,
     fine,
     for_ever,
+    head,
     sized,
     slowly,
 )
@@ -257,204 +248,42 @@ async def test_a_session_that_keeps_a_call_waiting_for_a_connection_is_within_th
                 assert len(errors) == 2
 
 
-# --- one timer for all waits ----------------------------------------------------------------------
+# --- more than the buffers hold -------------------------------------------------------------------
 
 
-async def waited(watch: Watch, ends: float, *, seconds: float = 60.0) -> str:
-    try:
-        with watch.until(ends):
-            await asyncio.sleep(seconds)
-    except TimeoutError:
-        return "rung"
-    return "over"
-
-
-async def test_each_wait_ends_at_its_own_moment():
-    watch, loop = Watch(), asyncio.get_running_loop()
-    began = loop.time()
-    lengths = [0.06, 0.02, 0.04, 0.02]
-    ended = []
-
-    async def wait(length: float) -> None:
-        assert await waited(watch, began + length) == "rung"
-        ended.append((length, loop.time() - began))
-
-    async with anyio.create_task_group() as group:
-        for length in lengths:
-            group.start_soon(wait, length)
-
-    assert [length for length, _ in ended] == sorted(lengths)
-    assert all(length <= took < length + 0.5 for length, took in ended)
-    assert watch._timer is None
-
-
-async def test_a_wait_that_is_over_in_time_costs_no_timer_of_its_own():
-    watch, loop = Watch(), asyncio.get_running_loop()
-    timers = set()
-    for _ in range(20):
-        assert await waited(watch, loop.time() + 50, seconds=0) == "over"
-        timers.add(watch._timer)
-    assert len(timers) == 1
-    watch.close()
-
-
-async def test_a_wait_without_an_end_sets_no_timer():
-    watch = Watch()
-    assert await waited(watch, inf, seconds=0) == "over"
-    assert watch._timer is None
-
-
-async def test_a_wait_whose_end_has_passed_is_rung_at_once():
-    watch, loop = Watch(), asyncio.get_running_loop()
-    assert await waited(watch, loop.time() - 1) == "rung"
-
-
-@pytest.mark.parametrize("moment", [0, 0.02], ids=["before", "at the same time"])
-async def test_who_is_cancelled_is_not_taken_for_one_whose_time_has_come(moment):
-    watch, loop = Watch(), asyncio.get_running_loop()
-    task = asyncio.ensure_future(waited(watch, loop.time() + 0.02))
-    await asyncio.sleep(0)
-    if moment:
-        watch._loop.call_at(watch._timer.when(), task.cancel)
-    else:
-        task.cancel()
-    await asyncio.wait([task])
-    assert task.cancelled()
-    assert not watch._waits
-    watch.close()
-
-
-async def test_what_fails_as_its_time_comes_fails_as_it_does():
-    watch, loop = Watch(), asyncio.get_running_loop()
-
-    async def failing() -> None:
-        with watch.until(loop.time() + 0.01):
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                raise KeyError("a bug") from None
-
-    with pytest.raises(KeyError, match="a bug"):
-        await failing()
-    assert asyncio.current_task().cancelling() == 0
-
-
-async def test_a_scope_around_a_wait_is_heeded_though_its_time_came():
-    watch, loop = Watch(), asyncio.get_running_loop()
-    with anyio.move_on_after(0.02) as scope:
-        await waited(watch, loop.time() + 60)
-    assert scope.cancelled_caught
-    assert not watch._waits
-    watch.close()
-
-
-# --- what its errors mean -------------------------------------------------------------------------
-
-_KEY = aiohttp.client_reqrep.ConnectionKey("x", 443, True, True, None, None, None)
-_ABOUT = aiohttp.RequestInfo(yarl.URL("http://x"), "POST", CIMultiDictProxy(CIMultiDict()))
-_REFUSED = OSError(111, "Connection refused")
-
-
-@pytest.mark.parametrize(
-    ("exc", "sent", "error", "says", "transient"),
-    [
-        (ReadError("as it is"), True, ReadError, "as it is", True),
-        (TimeoutError(), True, AttemptTimeoutError, "silent to its limit", True),
-        (aiohttp.ConnectionTimeoutError(), False, AttemptTimeoutError, "no connection", True),
-        (aiohttp.ClientConnectorError(_KEY, _REFUSED), False, ConnectError, "no connection", True),
-        (
-            aiohttp.ClientProxyConnectionError(_KEY, _REFUSED),
-            False,
-            ConnectError,
-            "proxy cannot be reached: Connection refused",
-            False,
-        ),
-        (
-            aiohttp.ClientHttpProxyError(_ABOUT, (), status=407),
-            False,
-            ConnectError,
-            r"refused \(407\)",
-            False,
-        ),
-        (aiohttp.ClientHttpProxyError(_ABOUT, (), status=503), False, ConnectError, r"refused \(503\)", True),
-        (UnicodeError("label too long"), False, ConnectError, "its name", False),
-        (aiohttp.InvalidURL("http://"), False, ConnectError, "its address", False),
-        (aiohttp.ServerDisconnectedError(), True, ReadError, "the server disconnected", True),
-        (aiohttp.ClientOSError(104, "reset by peer"), True, ReadError, "broke: reset by peer", True),
-        (aiohttp.ClientConnectionError("closed"), False, ConnectError, "no connection", True),
-        (ConnectionResetError(), True, ReadError, "ConnectionResetError", True),
-        (aiohttp.ClientPayloadError("not completed: …"), True, ReadError, "incomplete", True),
-        (aiohttp.ClientPayloadError("zz"), True, ResponseDecodeError, "framed wrongly", True),
-        (aiohttp.ClientResponseError(_ABOUT, (), status=400), True, ResponseDecodeError, "no HTTP", True),
-        (HttpProcessingError(code=400), True, ResponseDecodeError, "no HTTP: HttpProcessingError", True),
-        (aiohttp.NonHttpUrlClientError("ftp://x"), False, ConnectError, "cannot be asked", False),
-        (ValueError("a bug"), True, type(None), "", None),
-        (RuntimeError("a bug"), False, type(None), "", None),
-    ],
-    ids=lambda each: repr(each)[:40],
-)
-async def test_an_error_of_aiohttps_is_one_of_ours_or_a_bug(exc, sent, error, says, transient):
-    ours = translated(exc, sent=sent, deadline=Deadline())
-
-    assert type(ours) is error
-    assert getattr(ours, "transient", None) is transient
-    assert re.search(says, str(ours))
-
-
-@pytest.mark.parametrize(
-    ("address", "error"),
-    [
-        ("http://" + "\u00fc" * 64 + ".example/v1", ConnectError),
-        ("http://127.1/v1", ConnectError),
-        ("http://x:99999/v1", ConfigurationError),
-        ("http://[::1/v1", ConfigurationError),
-    ],
-)
-async def test_an_address_that_is_none_is_no_connection_or_a_matter_of_configuration(address, error):
+async def test_a_body_that_waits_for_its_reader_is_read_whole():
+    """aiohttp stops reading where its buffer is full, and goes on where there is room again."""
+    body = bytes(range(256)) * 16_384  # 4 MiB
     transport = AiohttpTransport()
-    request = HTTPRequest(method="POST", url=address, headers=(), body=b"{}", deadline=Deadline())
-    with pytest.raises(error) as caught:
-        await transport.send(request)
-    assert not getattr(caught.value, "transient", False)
-    await transport.aclose()
-
-
-async def test_bad_framing_is_told_to_who_begins_to_read_after_it_came():
-    transport = AiohttpTransport()
-    with FaultyServer((STREAMING, Pause(0.02), b"zz\r\n")) as server:
+    with FaultyServer((head(content_length=len(body)), body), fine) as server:
         deadline = Deadline(anyio.current_time() + 5)
-        request = HTTPRequest(method="POST", url=server.url, headers=(), body=b"{}", deadline=deadline)
-        received = await transport.send(request)
-        await anyio.sleep(0.1)
-        with pytest.raises(ResponseDecodeError, match="framed wrongly"):
-            await received.read()
-        await received.aclose()
-        assert transport.connections == (0, 0)
+        for expected in (body, CHAT):
+            request = HTTPRequest(
+                method="POST", url=server.url, headers=(), body=b"{}", deadline=deadline, connect=1
+            )
+            received = await transport.send(request)
+            await anyio.sleep(0.1)
+            assert await received.read() == expected
+            await received.aclose()
+        assert server.accepted == 1
     await transport.aclose()
 
 
-async def test_what_came_before_the_connection_broke_is_read_first():
-    transport = AiohttpTransport()
-    with FaultyServer((STREAMING, chunk(b"good "), Pause(0.02), Do.RESET)) as server:
-        deadline = Deadline(anyio.current_time() + 5)
-        request = HTTPRequest(method="POST", url=server.url, headers=(), body=b"{}", deadline=deadline)
-        received = await transport.send(request)
-        await anyio.sleep(0.1)
-        assert await anext(received) == b"good "
-        with pytest.raises(ReadError):
-            await anext(received)
-        await received.aclose()
-    await transport.aclose()
-
-
-async def test_however_many_addresses_are_asked_few_are_remembered():
-    transport = AiohttpTransport()
-    for number in range(3_000):
-        transport._read(f"https://127.0.0.1:9/{number}")
-
-    assert len(transport._addresses) <= 1_024
-    assert len({id(address.options["ssl"]) for address in transport._addresses.values()}) == 1
-
-
-def test_a_question_is_a_payload_that_others_can_read(anyio_backend):
-    assert DirectQuestion("ü".encode(), fresh=False).decode() == "ü"
+@on_both
+@pytest.mark.parametrize("begun", [False, True], ids=["before the head", "within the body"])
+async def test_who_hangs_up_does_not_wait_for_the_rest_of_the_prompt_to_be_written(kind, begun):
+    """The host reads none of it, so that closing the connection as one should would take for ever."""
+    greeting = (*((STREAMING, chunk(b": ping\n\n")) if begun else ()), Pause(0.6))
+    with FaultyServer(greeting=greeting) as server:
+        async with routing(kind, server, timeout=Timeout(total=0.2), retry=None) as router, in_time(4):
+            with pytest.raises(DeadlineExceededError):
+                await router.chat("x" * 30_000_000)
+            await asyncio.sleep(0)
+            own = router._http._own
+            left = (
+                own._seen
+                if kind is SESSION
+                else [line.transport for line in own._home.stock.connector._lines]
+            )
+            for transport in filter(None, left):
+                assert transport.get_extra_info("socket").fileno() == -1

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyroute import AllAttemptsFailedError, AttemptTimeoutError, ConfigurationError, ConnectError, Timeout
+from polyroute.transports.over_aiohttp import AiohttpTransport
 from polyroute.transports.proxies import Proxies
 from tests.transports.faulty_server import CHAT, TEXT, Do, FaultyServer, sized
 from tests.transports.kinds import deployment, in_time, on_each_own_transport, routing
@@ -104,6 +105,15 @@ def test_so_does_any_other(entries, scheme, host, port):
     with environment(**_PROXIES, NO_PROXY=",".join(entries)):
         url = f"{scheme}://{host}{port}/v1"
         assert as_we_have_it(url) == as_httpx_has_it(url)
+
+
+@pytest.mark.parametrize("entry", ["example.com:443", "example.com:80", "example.com:8443", "[::1]"])
+def test_over_aiohttp_an_address_goes_there_too(entry):
+    with environment(**_PROXIES, NO_PROXY=entry):
+        transport = AiohttpTransport()
+        for url in (*_URLS, "https://example.com:443/v1", "http://example.com:80/v1", "https://ü.example/v1"):
+            proxy = transport._read(url).options.get("proxy")
+            assert (None if proxy is None else str(proxy).rstrip("/")) == as_we_have_it(url)
 
 
 def test_an_address_in_brackets_is_understood_where_httpx_gives_up():

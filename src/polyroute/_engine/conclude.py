@@ -19,7 +19,7 @@ def with_usage(request: ChatRequest, response: ChatResponse[Any]) -> ChatRespons
     """The reply with its usage, ours where the provider told none."""
     usage = response.usage
     if not usage.input_tokens and not usage.output_tokens and usage == _SILENT:
-        usage = Usage(estimate_prompt(request), _said(response), estimated=True)
+        usage = Usage(estimate_prompt(request, response.model), _said(response), estimated=True)
         return amended(response, usage=usage)
     return response
 
@@ -40,7 +40,7 @@ def with_parsed(request: ChatRequest, response: ChatResponse[Any]) -> ChatRespon
 def with_prompt_usage(request: EmbedRequest, response: EmbedResponse) -> EmbedResponse:
     """The vectors with their usage, ours where the provider told none."""
     if response.usage == _SILENT:
-        return amended(response, usage=Usage(estimate_prompt(request), estimated=True))
+        return amended(response, usage=Usage(estimate_prompt(request, response.model), estimated=True))
     return response
 
 
@@ -48,8 +48,10 @@ def abandoned_usage(request: Request, gathered: Gathered | None) -> Usage:
     """What an attempt took of which the end was never seen: the host's word so far, or an estimate."""
     if gathered is not None and gathered.usage is not None:
         return gathered.usage
-    said = _said(gathered.response()) if gathered is not None else 0
-    return Usage(estimate_prompt(request), said, estimated=True)
+    if gathered is None:
+        return Usage(estimate_prompt(request), estimated=True)
+    begun = gathered.response()
+    return Usage(estimate_prompt(request, begun.model), _said(begun), estimated=True)
 
 
 def _said(response: ChatResponse[Any]) -> int:
@@ -57,9 +59,9 @@ def _said(response: ChatResponse[Any]) -> int:
     for choice in response.choices or (response,):
         for words in (choice.text, choice.reasoning, choice.refusal):
             if words:
-                tokens += estimate_text(words)
+                tokens += estimate_text(words, response.model)
         for call in choice.tool_calls:
-            tokens += estimate_text(call.name + call.raw_arguments)
+            tokens += estimate_text(call.name + call.raw_arguments, response.model)
     return tokens
 
 

@@ -13,7 +13,7 @@ from polyroute.interop.replies import FINISH, head_of, logprobs_json, usage_json
 from polyroute.providers.json_bodies import dump
 from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta
 
-__all__ = ["Telling"]
+__all__ = ["Telling", "quoted"]
 
 _AFTER_TEXT = b'},"finish_reason":null}]}\n\n'
 
@@ -45,7 +45,7 @@ class Telling:
             and not (chunk.reasoning or chunk.refusal)
         ):
             # By far the most chunks are this and no more.
-            return self._before_text + _quoted(chunk.text) + _AFTER_TEXT
+            return self._before_text + quoted(chunk.text) + _AFTER_TEXT
         delta = _delta(chunk)
         if not delta and chunk.finish_reason is None and chunk.logprobs is None:
             return b""
@@ -120,7 +120,7 @@ def _event(value: dict[str, Any]) -> bytes:
     return b"data: " + dump(value) + b"\n\n"
 
 
-def _quoted(text: str) -> bytes:
+def quoted(text: str) -> bytes:
     try:
         return to_json(text)
     except PydanticSerializationError:  # Half of a surrogate pair.

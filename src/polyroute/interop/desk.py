@@ -15,15 +15,17 @@ from polyroute.interop.chunks import Telling
 from polyroute.interop.failures import FINAL, error_json, retry_after, status_of
 from polyroute.interop.models import Models, Named
 from polyroute.interop.replies import completion, embeddings
-from polyroute.interop.requests import ChatCall, EmbedCall, read_chat, read_embed
+from polyroute.interop.requests import Call, ChatCall, EmbedCall, read_chat, read_embed
+from polyroute.interop.response_events import ResponseTelling, response
+from polyroute.interop.response_requests import ResponseCall, read_response
 from polyroute.providers.json_bodies import dump
 from polyroute.replies import ChatResponse, EmbedResponse
 from polyroute.settings import Timeout
 
 __all__ = ["Answer", "Asked", "Desk"]
 
-_CHAT, _EMBED, _MODELS = "/v1/chat/completions", "/v1/embeddings", "/v1/models"
-_SERVED = (f"POST {_CHAT}", f"POST {_EMBED}", f"GET {_MODELS}", f"GET {_MODELS}/{{id}}")
+_CHAT, _RESPONSE, _EMBED, _MODELS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models"
+_SERVED = (f"POST {_CHAT}", f"POST {_RESPONSE}", f"POST {_EMBED}", f"GET {_MODELS}", f"GET {_MODELS}/{{id}}")
 _JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 
@@ -43,8 +45,12 @@ class Answer:
 class Asked:
     """A *call* of the router's that a request asks for, and the *name* under which it asks for a model."""
 
-    call: ChatCall | EmbedCall
+    call: Call
     name: str
+
+    @property
+    def streams(self) -> bool:
+        return isinstance(self.call, ChatCall | ResponseCall) and self.call.streams
 
 
 class Desk:
@@ -62,6 +68,8 @@ class Desk:
         """
         if method == "POST" and path == _CHAT:
             return self._asked(read_chat(_object(body)), timeout)
+        if method == "POST" and path == _RESPONSE:
+            return self._asked(read_response(_object(body)), timeout)
         if method == "POST" and path == _EMBED:
             return self._asked(read_embed(_object(body)), timeout)
         if method == "GET" and path == _MODELS:
@@ -72,6 +80,9 @@ class Desk:
         return _unserved(method, path)
 
     def completed(self, asked: Asked, reply: ChatResponse[Any]) -> Answer:
+        call = asked.call
+        if isinstance(call, ResponseCall):
+            return Answer(200, [_JSON, *_how(reply)], response(reply, asked.name, call.echo))
         return Answer(200, [_JSON, *_how(reply)], completion(reply, asked.name))
 
     def embedded(self, asked: Asked, reply: EmbedResponse) -> Answer:
@@ -83,7 +94,9 @@ class Desk:
         answers. What it costs is not known yet."""
         return [_EVENTS, *_told(ids[-1] if ids else None, len(ids), None)]
 
-    def telling(self, asked: Asked) -> Telling:
+    def telling(self, asked: Asked) -> Telling | ResponseTelling:
+        if isinstance(asked.call, ResponseCall):
+            return ResponseTelling(asked.name, asked.call.echo)
         usage = isinstance(asked.call, ChatCall) and asked.call.include_usage
         return Telling(asked.name, include_usage=usage)
 
@@ -101,23 +114,24 @@ class Desk:
             self._models = Models(plan)
         return self._models
 
-    def _asked(self, call: ChatCall | EmbedCall, timeout: Mapping[str, Any] | None) -> Asked:
+    def _asked(self, call: Call, timeout: Mapping[str, Any] | None) -> Asked:
         models, arguments = self._known(), call.arguments
         name = arguments.get("model")
         asked = _names(name)
         if asked is not None:
             asked = tuple(map(models.resolved, asked)) if isinstance(asked, tuple) else models.resolved(asked)
             arguments["model"] = asked
-        if call.only_openai and models.only_openai:
-            arguments["tags"] = models.only_openai
+        if call.bound_by is not None:
+            arguments["tags"] = models.speaking(call.format, call.bound_by)
         seconds = (timeout or {}).get("read")
         # The client may be less patient than the router, and never more. Between the tokens of a
         # stream, which is all that a client limits there, the router has limits of its own.
-        if seconds is not None and not (isinstance(call, ChatCall) and call.streams):
+        made = Asked(call, name if isinstance(name, str) else "")
+        if seconds is not None and not made.streams:
             total = models.total(asked)
             if seconds < (inf if total is None else total):
                 arguments["timeout"] = Timeout(total=seconds)
-        return Asked(call, name if isinstance(name, str) else "")
+        return made
 
 
 def _names(model: object) -> str | tuple[str, ...] | None:

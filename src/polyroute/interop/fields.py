@@ -11,7 +11,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-__all__ = ["CHAT", "EMBED", "EXTRA", "HINT", "READ", "Argument", "Extra", "Read", "Refused", "Row", "below"]
+__all__ = [
+    "CHAT",
+    "EMBED",
+    "EXTRA",
+    "HINT",
+    "READ",
+    "RESPONSE",
+    "Apart",
+    "Argument",
+    "Extra",
+    "Read",
+    "Refused",
+    "Row",
+    "below",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +41,14 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """It is read by itself: what is below it depends on what kind of thing it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Extra:
     """It goes into the call's `extra`. *prefixes*: only to these hosts, whose own word it is, since it
-    says nothing of the answer; without any it binds the call to hosts that speak OpenAI's format."""
+    says nothing of the answer; without any it binds the call to hosts that speak the request's format."""
 
     prefixes: tuple[str, ...] = ()
 
@@ -42,12 +61,13 @@ class Refused:
     unless: object = None
 
 
-Row: TypeAlias = Argument | Read | Extra | Refused
+Row: TypeAlias = Argument | Read | Apart | Extra | Refused
 
 READ = Read()
+APART = Apart()
 EXTRA = Extra()
 # How OpenAI keeps, bills and watches over a call; strict hosts refuse fields that they do not know.
-HINT = Extra(("openai", "azure"))
+HINT = Extra(("openai", "openai-responses", "azure"))
 
 _OLD = Refused("is the old form of tools, and is not read")
 _CUSTOM = Refused("asks for a custom tool, which no other host has; a function with one str does the same")
@@ -152,6 +172,64 @@ EMBED: Mapping[str, Row] = MappingProxyType(
         "dimensions": Argument("dimensions"),
         "encoding_format": READ,
         "user": Argument("user"),
+    }
+)
+
+
+_RESPONSES_ONLY = Extra(("openai-responses",))
+_LATER = Refused("asks for a reply that is fetched later, and nothing here keeps one", unless=False)
+
+RESPONSE: Mapping[str, Row] = MappingProxyType(
+    {
+        "input": APART,
+        "instructions": READ,
+        "model": Argument("model"),
+        "max_output_tokens": Argument("max_tokens"),
+        "temperature": Argument("temperature"),
+        "top_p": Argument("top_p"),
+        "top_k": Argument("top_k"),
+        "parallel_tool_calls": Argument("parallel_tool_calls"),
+        "tools": APART,
+        "tool_choice": APART,
+        "text": READ,
+        "text.format": READ,
+        "text.format.type": READ,
+        "text.format.name": READ,
+        "text.format.description": READ,
+        "text.format.schema": READ,
+        "text.format.strict": READ,
+        "text.verbosity": EXTRA,
+        "reasoning": READ,
+        "reasoning.effort": READ,
+        "reasoning.summary": _RESPONSES_ONLY,
+        "reasoning.generate_summary": _RESPONSES_ONLY,
+        "reasoning.context": _RESPONSES_ONLY,
+        "reasoning.mode": _RESPONSES_ONLY,
+        "include": READ,  # what is not the router's business goes where `reasoning.summary` does
+        "top_logprobs": READ,
+        "user": Argument("user"),
+        "metadata": Argument("metadata"),
+        "stream": READ,
+        "stream_options": READ,
+        "stream_options.include_obfuscation": READ,
+        # What the host has kept, or does by itself: nobody else knows of it.
+        "access_programs": EXTRA,
+        "context_management": EXTRA,
+        "conversation": EXTRA,
+        "image": EXTRA,
+        "max_tool_calls": EXTRA,
+        "previous_response_id": EXTRA,
+        "prompt": EXTRA,
+        "truncation": EXTRA,
+        "prompt_cache_key": HINT,
+        "prompt_cache_options": HINT,
+        "prompt_cache_retention": HINT,
+        "safety_identifier": HINT,
+        "service_tier": HINT,
+        "store": HINT,
+        "background": _LATER,
+        "background_options": _LATER,
+        "moderation": Refused("asks for a verdict beside the reply, which has no place for one"),
     }
 )
 

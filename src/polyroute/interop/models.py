@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from polyroute.deployments import Deployment, Route
-from polyroute.errors import UnknownModelError
+from polyroute.errors import UnknownModelError, UnsupportedParameterError
 from polyroute.settings import Timeout
 
 __all__ = ["Bounded", "Models", "Named"]
-
-_FORMAT = "openai-chat"
 
 
 class Bounded(Protocol):
@@ -46,11 +44,7 @@ class Models:
                 models += [each.model] if each.model not in models else []
         for name in (*plan.routes, *(each.id or "" for each in plan.deployments)):
             self._bare.pop(name, None)
-        formats = {each.prefix: getattr(each.provider, "format", "") for each in plan.deployments}
-        # These tags leave out whoever does not speak OpenAI's format.
-        self.only_openai: tuple[str, ...] = tuple(
-            f"!provider:{prefix}" for prefix, format in formats.items() if format not in ("", _FORMAT)
-        )
+        self._formats = {each.prefix: getattr(each.provider, "format", "") for each in plan.deployments}
 
     def resolved(self, name: str) -> str:
         """What a call that asks for *name* asks of the router.
@@ -68,6 +62,20 @@ class Models:
                 nearest=tuple(models),
             )
         return models[0] if models else name
+
+    def speaking(self, format: str, field: str) -> tuple[str, ...]:
+        """The tags that leave out whoever does not speak the wire format called *format*.
+
+        Raises:
+            UnsupportedParameterError: Nobody here speaks it, and *field* is a word of it.
+        """
+        others = [prefix for prefix, spoken in self._formats.items() if spoken not in ("", format)]
+        if len(others) == len(self._formats):
+            raise UnsupportedParameterError(
+                f"{field} is understood by hosts that speak {format} alone, and there is none here",
+                parameter=field,
+            )
+        return tuple(f"!provider:{prefix}" for prefix in others)
 
     def total(self, name: str | tuple[str, ...] | None) -> float | None:
         """The seconds that a call of *name* may take in all; None: as long as it likes.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from polyroute.errors import BadRequestError, did_you_mean
 from polyroute.interop.fields import CHAT, EMBED, EXTRA, Argument, Extra, Refused, Row, below
 from polyroute.messages import kind_of
 
-__all__ = ["ChatCall", "EmbedCall", "read_chat", "read_embed"]
+__all__ = ["Call", "ChatCall", "EmbedCall", "arguments_of", "flag", "read_chat", "read_embed", "refused"]
 
 _MESSAGE = {key: row for key, row in below("messages[].").items() if isinstance(row, Refused)}
 _PART = below("messages[].content[].")
@@ -21,23 +21,29 @@ _STREAM_OPTIONS = below("stream_options.")
 
 
 @dataclass(frozen=True, slots=True)
-class ChatCall:
-    """One `chat`, or `stream` where *streams*, with its *arguments*, the messages among them.
-    *only_openai*: they bind it to hosts that speak OpenAI's format."""
+class Call:
+    """One call of a router's with its *arguments*. *bound_by* is the field that binds it to hosts that
+    speak its *format*, since others have no words for it."""
+
+    format: ClassVar[str] = "openai-chat"
 
     arguments: dict[str, Any]
-    streams: bool = False
-    include_usage: bool = False
-    only_openai: bool = False
+    bound_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedCall:
-    """One `embed` with its *arguments*; *base64*: the vectors are asked for so."""
+class ChatCall(Call):
+    """One `chat`, or `stream` where *streams*, the messages among its arguments."""
 
-    arguments: dict[str, Any]
+    streams: bool = False
+    include_usage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedCall(Call):
+    """One `embed`; *base64*: the vectors are asked for so."""
+
     base64: bool = False
-    only_openai: bool = False
 
 
 def read_chat(body: Mapping[str, Any]) -> ChatCall:
@@ -47,18 +53,19 @@ def read_chat(body: Mapping[str, Any]) -> ChatCall:
         BadRequestError: A field of it is malformed, or one that a router has no words for; `path`
             names it.
     """
-    arguments, only_openai = _arguments(body, CHAT)
+    arguments, bound = arguments_of(body, CHAT)
     if "messages" not in arguments:
-        raise _refused("messages", "is missing")
+        raise refused("messages", "is missing")
     _check(arguments)
     if any(map(_is_the_hosts, arguments.get("tools") or ())):
         extra = arguments.setdefault("extra", {})
         extra["tools"] = arguments.pop("tools")
-        only_openai = True
+        bound = bound or "tools"
     if (logprobs := _logprobs(body)) is not None:
         arguments["logprobs"] = logprobs
-    streams = _flag(body.get("stream"), "stream")
-    return ChatCall(arguments, streams, _include_usage(body.get("stream_options"), streams), only_openai)
+    streams = flag(body.get("stream"), "stream")
+    include_usage = _include_usage(body.get("stream_options"), streams)
+    return ChatCall(arguments, bound, streams, include_usage)
 
 
 def read_embed(body: Mapping[str, Any]) -> EmbedCall:
@@ -67,23 +74,23 @@ def read_embed(body: Mapping[str, Any]) -> EmbedCall:
     Raises:
         BadRequestError: As `read_chat`.
     """
-    arguments, only_openai = _arguments(body, EMBED)
+    arguments, bound = arguments_of(body, EMBED)
     given = arguments.get("input")
     if given is None:
-        raise _refused("input", "is missing")
+        raise refused("input", "is missing")
     if isinstance(given, list) and given and isinstance(given[0], int | list):
-        raise _refused("input", "holds tokens, which mean something to one model alone; give the texts")
+        raise refused("input", "holds tokens, which mean something to one model alone; give the texts")
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
-        raise _refused("encoding_format", f'is "float" or "base64", not {encoding!r}')
-    return EmbedCall(arguments, encoding == "base64", only_openai)
+        raise refused("encoding_format", f'is "float" or "base64", not {encoding!r}')
+    return EmbedCall(arguments, bound, encoding == "base64")
 
 
-def _arguments(body: Mapping[str, Any], table: Mapping[str, Row]) -> tuple[dict[str, Any], bool]:
-    """The arguments that the fields of *body* make, and whether they bind the call to OpenAI's format."""
+def arguments_of(body: Mapping[str, Any], table: Mapping[str, Row]) -> tuple[dict[str, Any], str | None]:
+    """The arguments that the fields of *body* make, and the one that binds the call to the format of *table*."""
     arguments: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    only_openai = False
+    bound: str | None = None
     for name, value in body.items():
         if value is None:
             continue
@@ -91,21 +98,21 @@ def _arguments(body: Mapping[str, Any], table: Mapping[str, Row]) -> tuple[dict[
         match table.get(name, EXTRA):
             case Argument(argument):
                 if arguments.setdefault(argument, value) != value:
-                    raise _refused(name, f"says something else than another field that means {argument}")
+                    raise refused(name, f"says something else than another field that means {argument}")
             case Extra(()):
                 extra[name] = value
-                only_openai = True
+                bound = bound or name
             case Extra(prefixes):
                 for prefix in prefixes:
                     extra.setdefault(prefix, {})[name] = value
             case Refused(why, unless):
                 if value != unless:
-                    raise _refused(name, why)
+                    raise refused(name, why)
             case _:
                 pass
     if extra:
         arguments["extra"] = extra
-    return arguments, only_openai
+    return arguments, bound
 
 
 def _check(arguments: Mapping[str, Any]) -> None:
@@ -135,9 +142,9 @@ def _check_keys(value: object, path: str, rows: Mapping[str, Row], *, known: boo
     for key, inner in value.items() if isinstance(value, dict) else ():
         row = rows.get(key)
         if isinstance(row, Refused) and inner is not None:
-            raise _refused(path + key, row.why)
+            raise refused(path + key, row.why)
         if row is None and known and inner is not None:
-            raise _refused(path + key, f"is not a key of a part{did_you_mean(key, frozenset(rows))}")
+            raise refused(path + key, f"is not a key of a part{did_you_mean(key, frozenset(rows))}")
 
 
 def _is_the_hosts(tool: object) -> bool:
@@ -150,13 +157,13 @@ def _logprobs(body: Mapping[str, Any]) -> bool | int | None:
     logprobs, top = body.get("logprobs"), body.get("top_logprobs")
     if logprobs is None and top is None:
         return None
-    asked = _flag(logprobs, "logprobs")
+    asked = flag(logprobs, "logprobs")
     if top is None:
         return asked
     if not asked:
-        raise _refused("top_logprobs", "is asked for together with logprobs: true")
+        raise refused("top_logprobs", "is asked for together with logprobs: true")
     if isinstance(top, bool) or not isinstance(top, int) or top < 0:
-        raise _refused("top_logprobs", f"is a whole number, 0 or more, not {top!r}")
+        raise refused("top_logprobs", f"is a whole number, 0 or more, not {top!r}")
     return top
 
 
@@ -164,21 +171,21 @@ def _include_usage(options: object, streams: bool) -> bool:
     if options is None:
         return False
     if not streams:
-        raise _refused("stream_options", "is for a stream, and none is asked for")
+        raise refused("stream_options", "is for a stream, and none is asked for")
     if not isinstance(options, dict):
-        raise _refused("stream_options", f"is an object, not {kind_of(options)}")
+        raise refused("stream_options", f"is an object, not {kind_of(options)}")
     for key in options:
         if key not in _STREAM_OPTIONS:
             hint = did_you_mean(key, frozenset(_STREAM_OPTIONS))
-            raise _refused(f"stream_options.{key}", f"is not known{hint}")
-    return _flag(options.get("include_usage"), "stream_options.include_usage")
+            raise refused(f"stream_options.{key}", f"is not known{hint}")
+    return flag(options.get("include_usage"), "stream_options.include_usage")
 
 
-def _flag(value: object, path: str) -> bool:
+def flag(value: object, path: str) -> bool:
     if value is not None and not isinstance(value, bool):
-        raise _refused(path, f"is true or false, not {value!r}")
+        raise refused(path, f"is true or false, not {value!r}")
     return value or False
 
 
-def _refused(path: str, fault: str) -> BadRequestError:
+def refused(path: str, fault: str) -> BadRequestError:
     return BadRequestError(f"{path} {fault}", path=path)

@@ -12,6 +12,7 @@ from polyroute.interop.chunks import Telling
 from polyroute.interop.desk import Answer, Asked, Desk
 from polyroute.interop.models import Named
 from polyroute.interop.requests import EmbedCall
+from polyroute.interop.response_events import ResponseTelling
 from polyroute.replies import ChatResponse, EmbedResponse
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class AsyncCalls(Protocol):
 
 
 class OpenAITransport:
-    """Answers OpenAI's requests in this process: chat completions, embeddings and the list of models.
+    """Answers OpenAI's requests in this process: chat completions, responses, embeddings and the list of models.
 
     Closing it, or its client, leaves the router open.
     """
@@ -68,7 +69,7 @@ class OpenAITransport:
             arguments = asked.call.arguments
             if isinstance(asked.call, EmbedCall):
                 return self._response(self._desk.embedded(asked, await self._calls.embed(**arguments)))
-            if not asked.call.streams:
+            if not asked.streams:
                 return self._response(self._desk.completed(asked, await self._calls.chat(**arguments)))
             stream = self._calls.stream(**arguments)
             await stream.__aenter__()
@@ -86,7 +87,7 @@ class OpenAITransport:
             arguments, calls = asked.call.arguments, self._blocking.calls(self)
             if isinstance(asked.call, EmbedCall):
                 return self._response(self._desk.embedded(asked, calls.embed(**arguments)))
-            if not asked.call.streams:
+            if not asked.streams:
                 return self._response(self._desk.completed(asked, calls.chat(**arguments)))
             stream = calls.stream(**arguments)
             stream.__enter__()
@@ -126,7 +127,7 @@ if TYPE_CHECKING:
 class Events:
     """The body of a streamed answer."""
 
-    def __init__(self, stream: ChatStream[Any], telling: Telling) -> None:
+    def __init__(self, stream: ChatStream[Any], telling: Telling | ResponseTelling) -> None:
         self._stream = stream
         self._telling = telling
         self._over = False
@@ -157,7 +158,7 @@ class Events:
 class BlockingEvents:
     """The body of a streamed answer, for clients that block."""
 
-    def __init__(self, stream: SyncStream[Any], telling: Telling) -> None:
+    def __init__(self, stream: SyncStream[Any], telling: Telling | ResponseTelling) -> None:
         self._stream = stream
         self._telling = telling
         self._over = False

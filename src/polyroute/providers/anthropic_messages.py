@@ -9,6 +9,7 @@ from typing import Any
 from polyroute.capabilities import asks
 from polyroute.deployments import Call
 from polyroute.errors import PolyrouteError
+from polyroute.providers.anthropic_models import EFFORTS, is_budgeted, most_tokens, thinking
 from polyroute.providers.anthropic_replies import decode_message
 from polyroute.providers.anthropic_schemas import closed_schema
 from polyroute.providers.anthropic_streams import MessageDecoder
@@ -21,25 +22,10 @@ from polyroute.types import ChatRequest, NamedTool, Request, ResponseFormat, Too
 
 __all__ = ["AnthropicMessages"]
 
-# Claude 4.5 and older are told how many tokens they may think; from 4.6 on, how hard to think.
-_BUDGETED = re.compile(
-    r"claude-(?:[23]|instant|(?:opus|sonnet|haiku)-4(?:[-.][0-5])?(?!\d)(?![-.]\d{1,2}(?!\d)))"
-)
-_LEAST_BUDGET = 1_024  # the least that the host takes
-# How much of max_tokens may be thought, in percent: the shares that OpenRouter has published.
-_SHARES = {"minimal": 10, "low": 20, "medium": 50, "high": 80, "xhigh": 95, "max": 95}
 _LEAST_TOP_P = 0.95  # the least that it takes while a model thinks
 
 # Who takes words of the system in the midst of a conversation as such.
 _SYSTEM_TURNS = re.compile(r"claude-opus-(?:4[-.][89]|[5-9])")
-
-# The host demands max_tokens. Where the caller names none, it is the most that the oldest models give,
-# and for all others enough for long thought and a long answer, which every one of them gives.
-_MOST_TOKENS = (
-    (re.compile(r"claude-(?:2|instant|3-(?:opus|sonnet|haiku))"), 4_096),
-    (re.compile(r"claude-3-5"), 8_192),
-)
-_MAX_TOKENS = 32_000
 
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
@@ -83,7 +69,7 @@ class AnthropicMessages:
         system, turns = conversation(request.messages, system_turns=system_turns)
         max_tokens = request.max_tokens
         if max_tokens is None:
-            max_tokens = _most_tokens(call.model)
+            max_tokens = most_tokens(call.model)  # which the host demands
         body: JSON = {"model": call.model, "max_tokens": max_tokens, "messages": turns}
         if system:
             body["system"] = system
@@ -96,8 +82,10 @@ class AnthropicMessages:
             body["tools"] = [_tool(tool) for tool in request.tools]
         if (choice := _tool_choice(request)) is not None:
             body["tool_choice"] = choice
-        if request.reasoning_effort is not None:
-            body |= _thinking(request.reasoning_effort, call.model, max_tokens, turns)
+        if request.reasoning_effort is not None and not (
+            is_budgeted(call.model) and request.reasoning_effort != "none" and _called_without_thought(turns)
+        ):
+            body |= thinking(request.reasoning_effort, call.model, max_tokens)
         if request.response_format is not None and request.response_format.schema is not None:
             body.setdefault("output_config", {})["format"] = _format(request.response_format)
         if call.user is not None:
@@ -139,7 +127,7 @@ def _refused_in_thought(request: ChatRequest, effort: str) -> list[str]:
     """What the host refuses while a model thinks, or the effort itself where it has no such word."""
     if effort == "none":
         return []
-    if effort not in _SHARES:
+    if effort not in EFFORTS:
         return ["reasoning_effort"]
     refused = {
         "temperature": request.temperature is not None and request.temperature < 1,
@@ -148,26 +136,6 @@ def _refused_in_thought(request: ChatRequest, effort: str) -> list[str]:
         "tool_choice": request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool),
     }
     return [name for name, is_refused in refused.items() if is_refused]
-
-
-def _most_tokens(model: str) -> int:
-    return next((most for family, most in _MOST_TOKENS if family.search(model)), _MAX_TOKENS)
-
-
-def _thinking(effort: str, model: str, max_tokens: int, turns: Sequence[JSON]) -> JSON:
-    """The fields that say how much to think."""
-    if effort == "none":
-        return {"thinking": {"type": "disabled"}}
-    if not _BUDGETED.search(model):
-        # Left to itself, the host tells nothing of what is thought, and a stream is silent all the while.
-        return {
-            "thinking": {"type": "adaptive", "display": "summarized"},
-            "output_config": {"effort": "low" if effort == "minimal" else effort},
-        }
-    if _called_without_thought(turns):
-        return {}
-    budget = max(_LEAST_BUDGET, max_tokens * _SHARES[effort] // 100)
-    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
 
 def _called_without_thought(turns: Sequence[JSON]) -> bool:

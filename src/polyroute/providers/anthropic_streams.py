@@ -65,7 +65,7 @@ class MessageDecoder(EventStreamDecoder):
             case "message_delta":
                 self._message(event, chunks)
             case "message_stop":
-                self.done = True
+                self.end()
                 chunks.extend(self.left())
             case _:  # A ping, an error, or what was not known when this was written.
                 if name == "error" and not event.get("error"):

@@ -1,11 +1,16 @@
-"""What the encoders of all formats have in common: bytes as text."""
+"""What the encoders of all formats have in common: bytes as text, schemas, and what has the last word."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["base64_of", "embedded", "image_type"]
+from polyroute.providers.json_bodies import JSON
+from polyroute.types import ResponseFormat
+
+__all__ = ["base64_of", "data_uri", "described", "embedded", "image_type", "merged"]
 
 _PICTURES = (
     (b"\x89PNG", "image/png"),
@@ -17,6 +22,10 @@ _PICTURES = (
 
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def data_uri(data: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64_of(data)}"
 
 
 def embedded(url: str) -> tuple[str, str] | None:
@@ -31,3 +40,22 @@ def embedded(url: str) -> tuple[str, str] | None:
 def image_type(data: bytes) -> str:
     """The media type of a picture, by how it begins."""
     return next((kind for sign, kind in _PICTURES if data.startswith(sign)), "image/png")
+
+
+def described(shape: ResponseFormat) -> JSON:
+    """The schema of *shape*, with what it is for, unless the schema says so itself."""
+    told = {} if shape.description is None else {"description": shape.description}
+    return {**told, **(shape.schema or {})}
+
+
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> JSON:
+    """*body* with *extra* in it: an object goes into the object of its name, and anything else replaces
+    what stood there."""
+    whole = dict(body)
+    for name, value in extra.items():
+        known = whole.get(name)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            whole[name] = merged(known, value)
+        else:
+            whole[name] = value
+    return whole

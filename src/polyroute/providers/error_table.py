@@ -72,8 +72,8 @@ class Said:
 
 
 _TOO_LONG = (
-    r"context_length_exceeded|context[ _]length|context[ _]window|prompt is too long|prompt too long"
-    r"|maximum context|input token count.{0,40}exceeds|too many (input )?tokens|input is too long"
+    r"context_length_exceeded|context[ _](length|window|size)|prompt is too long|prompt too long"
+    r"|maximum context|input token count.{0,40}exceeds|too[ _]many[ _](input[ _])?tokens|input is too long"
     r"|exceed context limit|input tokens exceed|too_many_prompt_tokens|too large for model|exceeds the (maximum|model).{0,30}tokens"
 )
 
@@ -82,6 +82,8 @@ ERRORS: tuple[ErrorRow, ...] = (
     # Groq says so of a request that is larger than its tokens a minute.
     ErrorRow(RateLimitError, frozenset({413}), frozenset({"rate_limit_exceeded"})),
     ErrorRow(ContextWindowExceededError, frozenset({400, 413, 422}), pattern=_TOO_LONG),
+    # llama.cpp says so with one status or another.
+    ErrorRow(ContextWindowExceededError, codes=frozenset({"exceed_context_size_error"})),
     ErrorRow(
         ContentFilterError,
         codes=frozenset(
@@ -238,16 +240,20 @@ def _message(inner: object, fields: Mapping[str, Any]) -> str:
 def _codes(fields: Mapping[str, Any]) -> tuple[str, ...]:
     inner = fields.get("innererror")
     beneath = cast("JSON", inner).get("code") if isinstance(inner, dict) else None
-    own = (fields.get("type"), fields.get("code"), fields.get("status"), beneath)
+    own = (fields.get("type"), fields.get("error_type"), fields.get("code"), fields.get("status"), beneath)
     return tuple(str(code) for code in (*own, *_detailed(fields)) if code is not None)
 
 
 def _detailed(fields: Mapping[str, Any]) -> Iterator[object]:
-    """The reasons, and the quotas that are used up, in the details that Google gives."""
+    """The reasons, and the quotas that are used up, in the details that Google gives; and whether it was
+    the moderation of an aggregator that refused."""
     for detail in listed(fields.get("details")):
         yield detail.get("reason")
         for violation in listed(detail.get("violations")):
             yield violation.get("quotaId")
+    behind = fields.get("metadata")
+    if isinstance(behind, dict) and "flagged_input" in behind:
+        yield "flagged_input"
 
 
 def _effective(fields: Mapping[str, Any], codes: Sequence[str]) -> tuple[int, bool]:

@@ -1,9 +1,10 @@
-"""What the decoders of all streams of server-sent events have in common: how one is cut, ends and breaks."""
+"""What the decoders of all streams of events have in common: how one is cut, ends and breaks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar, Protocol
 
 from polyroute.errors import PolyrouteError, ReadError, ResponseDecodeError
 from polyroute.providers.framing.sse import SSEDecoder
@@ -15,19 +16,29 @@ __all__ = ["EventStreamDecoder"]
 _HEAD = 65_536  # bytes kept of what does not begin as a stream, to tell what it was
 
 
+class Framing(Protocol):
+    """How bytes are cut into events, each with a name and its data."""
+
+    def feed(self, data: bytes, /) -> Sequence[tuple[str, str]]: ...
+    def finish(self) -> Sequence[tuple[str, str]]: ...
+
+
 class EventStreamDecoder(ABC):
     """From the bytes of one stream to chunks, but for what its events mean. See `StreamDecoder`.
 
     *begun*: something that the format knows has come; until then the bytes are kept, to tell what
-    came instead.
+    came instead. *openings*: how the bytes of a stream begin. *events* is how they are framed, as
+    server-sent events where it is left out.
     """
 
-    def __init__(self) -> None:
+    openings: ClassVar[tuple[bytes, ...]] = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+    def __init__(self, events: Framing | None = None) -> None:
         self.done: bool = False
         self.error: PolyrouteError | None = None
         self.begun: bool = False
         self.head: bytes = b""
-        self._events = SSEDecoder()
+        self._events: Framing = events or SSEDecoder()
 
     def feed(self, data: bytes, /) -> list[ChatChunk]:
         if not self.begun and len(self.head) < _HEAD:
@@ -51,7 +62,7 @@ class EventStreamDecoder(ABC):
 
     @abstractmethod
     def read(self, name: str, data: str, chunks: list[ChatChunk]) -> None:
-        """Put what one event says to *chunks*, and set `done` where it is the terminal one."""
+        """Put what one event says to *chunks*, and call `end` where it is the terminal one."""
 
     @abstractmethod
     def whole(self, body: bytes) -> object:
@@ -60,6 +71,10 @@ class EventStreamDecoder(ABC):
     def recognise(self) -> None:
         """Say that something has come that the format knows."""
         self.begun = True
+
+    def end(self) -> None:
+        """Say that the terminal event has come."""
+        self.done = True
 
     def fail(self, error: PolyrouteError) -> None:
         """Break the stream off with *error*, after what was good."""
@@ -90,7 +105,7 @@ class EventStreamDecoder(ABC):
     def _too_early(self) -> PolyrouteError:
         """The error of a stream whose bytes ended before it did."""
         head = self.head.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if self.begun or not head or head.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
+        if self.begun or not head or head.startswith(self.openings):
             return ReadError("the stream ended before its end")
         try:  # A plain body came instead of a stream: an error, a whole reply, or a page.
             self.whole(self.head)

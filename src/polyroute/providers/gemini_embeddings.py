@@ -37,7 +37,7 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
     if (error := error_within(value, host.errors)) is not None:
         raise error
     data = promised_object(value)
-    rows: list[JSON] = data.get("embeddings") or []
+    rows: list[JSON] = data.get("embeddings") or ([data["embedding"]] if "embedding" in data else [])
     if len(rows) != count:
         raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
     return EmbedResponse(

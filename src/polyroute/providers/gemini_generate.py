@@ -10,6 +10,7 @@ from urllib.parse import quote
 from polyroute.capabilities import asks
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
+from polyroute.providers.encoding import described, merged
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.gemini_embeddings import decode_embeddings, encode_embeddings
 from polyroute.providers.gemini_messages import conversation, unsayable
@@ -20,7 +21,7 @@ from polyroute.providers.json_bodies import JSON, dump
 from polyroute.replies import ChatResponse, EmbedResponse
 from polyroute.types import ChatRequest, NamedTool, Request, ResponseFormat, Tool, ToolChoice
 
-__all__ = ["Gemini"]
+__all__ = ["Gemini", "model_path"]
 
 _MOST_STOPS = 5
 # Google's own correspondence, of the endpoint that imitates OpenAI's: tokens to think with, for models
@@ -62,10 +63,10 @@ class Gemini:
         return missing
 
     def path(self, call: Call, /, *, stream: bool) -> str:
-        return _model(call) + (":streamGenerateContent?alt=sse" if stream else ":generateContent")
+        return model_path(call) + (":streamGenerateContent?alt=sse" if stream else ":generateContent")
 
     def embed_path(self, call: EmbedCall, /) -> str:
-        return _model(call) + ":batchEmbedContents"
+        return model_path(call) + ":batchEmbedContents"
 
     def encode(self, call: Call, /, *, stream: bool) -> bytes:
         request = call.request
@@ -80,7 +81,7 @@ class Gemini:
             body["toolConfig"] = {"functionCallingConfig": calling}
         if config := _generation_config(request, latest=latest):
             body["generationConfig"] = config
-        return dump(_merged(body, request.extra) if request.extra else body)
+        return dump(merged(body, request.extra) if request.extra else body)
 
     def encode_embed(self, call: EmbedCall, /) -> bytes:
         return encode_embeddings(call)
@@ -98,7 +99,7 @@ class Gemini:
         return error_of(read_error(body, status), headers, self._host.errors)
 
 
-def _model(call: Call | EmbedCall) -> str:
+def model_path(call: Call | EmbedCall) -> str:
     return f"/models/{quote(call.model, safe='')}"
 
 
@@ -141,10 +142,7 @@ def _shape(shape: ResponseFormat) -> JSON:
         return {}
     if shape.schema is None:
         return {"responseMimeType": "application/json"}
-    schema = shape.schema
-    if shape.description is not None:
-        schema = {"description": shape.description, **schema}
-    return {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    return {"responseMimeType": "application/json", "responseJsonSchema": described(shape)}
 
 
 def _tool(tool: Tool) -> JSON:
@@ -166,14 +164,3 @@ def _calling(choice: ToolChoice | None, tools: Sequence[Tool]) -> JSON | None:
     if any(tool.strict for tool in tools):
         return {"mode": "VALIDATED"}
     return {"mode": "AUTO"} if choice == "auto" else None
-
-
-def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> JSON:
-    merged = dict(body)
-    for name, value in extra.items():
-        known = merged.get(name)
-        if isinstance(known, Mapping) and isinstance(value, Mapping):
-            merged[name] = _merged(known, value)
-        else:
-            merged[name] = value
-    return merged

@@ -45,7 +45,7 @@ class GenerateDecoder(EventStreamDecoder):
             return super().feed(data)
         chunks = self._take([("", element) for element in self._array.feed(data)])
         if self._array.done and self.error is None:
-            self.done = True
+            self.end()
             chunks.extend(self._ended())
         return chunks
 

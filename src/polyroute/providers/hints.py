@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 from polyroute.providers.json_bodies import listed
 
@@ -18,7 +18,7 @@ _EPOCH = 1e9  # a number above this is a moment, not a length
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_RETRY_IN = re.compile(r"[Rr]etry in ((?:\d+(?:\.\d+)?(?:ms|s|m|h))+)")
+_RETRY_IN = re.compile(r"[Rr]etry (?:in|after) ((?:\d+(?:\.\d+)?(?:ms|s|m|h))+|\d+(?= seconds?\b))")
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -43,7 +43,13 @@ def retry_after(
 
 
 def retry_delay(error: Mapping[str, Any]) -> float | None:
-    """Seconds that Google asks for in an error's body: in its details, and in its words to the fraction."""
+    """Seconds that an error's body asks for: Google in its details, and in its words to the fraction;
+    Azure in its words; OpenRouter in the headers that it would have sent."""
+    behind = error.get("metadata")
+    sent = cast("dict[str, object]", behind).get("headers") if isinstance(behind, dict) else None
+    if isinstance(sent, dict):
+        headers = cast("dict[str, object]", sent)
+        return retry_after({name.lower(): str(value) for name, value in headers.items()})
     words = _RETRY_IN.search(str(error.get("message") or ""))
     told = [each["retryDelay"] for each in listed(error.get("details")) if "retryDelay" in each]
     waits = [duration(str(each), {}) for each in (*told, *(words.groups() if words else ()))]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import anyio
-
 from polyroute._version import __version__
-from polyroute.deployments import Call, Deployment, EmbedCall, check_address, clean
-from polyroute.errors import AttemptTimeoutError, ConfigurationError, PolyrouteError
+from polyroute.deployments import Call, Deadline, Deployment, EmbedCall, clean
+from polyroute.errors import ConfigurationError, PolyrouteError
 from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
+from polyroute.providers.addresses import Address, Missing, address_of
+from polyroute.providers.batches import in_batches
+from polyroute.providers.credentials import Credentials, credentials_of, key_header, key_of, keyless
 from polyroute.providers.formats import format_of
 from polyroute.providers.hosts import Host, kinds_of
+from polyroute.providers.model_lists import names_in
 from polyroute.providers.scrub import Secrets, scrubbed
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
 from polyroute.types import Request
@@ -31,14 +31,15 @@ _MOST_ENDPOINTS = 1_024
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """What one deployment's requests have in common. *key* is asked for each attempt, if it is there.
+    """What one deployment's requests have in common. *credentials* are asked for each attempt, if they
+    are there.
 
     It is handed about whole, so that no frame of a traceback holds a key in a variable of its own.
     """
 
-    base: str
+    address: Address
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    key: Callable[[], Any] | None = field(repr=False)
+    credentials: Credentials | None = field(repr=False)
     secrets: Secrets = field(repr=False)
 
 
@@ -74,12 +75,12 @@ class HTTPProvider:
     def needs(self, deployment: Deployment) -> str | None:
         """What is missing before the deployment can be asked."""
         host = self._host
-        if deployment.api_key is None and not host.key_optional and not host.key_in(os.environ):
-            return f"no key: set {host.key_variable}"
-        if self._base(deployment) is None:
-            variable = f", or set {host.base_url_variable}" if host.base_url_variable else ""
-            return f"no address: give base_url={variable}"
-        return None
+        if host.elsewhere is not None and re.search(host.elsewhere, deployment.name):
+            return f"{self.name}/ does not serve it: there it speaks a format of its own"
+        if (missing := keyless(host, deployment)) is not None:
+            return missing
+        address = address_of(host, deployment)
+        return address.reason if isinstance(address, Missing) else None
 
     async def chat(self, call: Call, /) -> ChatResponse[Any]:
         body = self._format.encode(call, stream=False)
@@ -90,9 +91,28 @@ class HTTPProvider:
         embeds = self._embeds
         if embeds is None:
             raise ConfigurationError(f"the wire format {self.format!r} has no embeddings")
+        most = getattr(embeds, "most_texts", None)
+        if most is None or len(call.request.input) <= (count := most(call)):
+            return await self._embedded(call, embeds)
+        return await in_batches(call, count, lambda batch: self._embedded(batch, embeds))
+
+    async def _embedded(self, call: EmbedCall, embeds: EmbedFormat) -> EmbedResponse:
         body = embeds.encode_embed(call)
         path = embeds.embed_path(call)
         return await self._whole(call, path, body, lambda data: embeds.decode_embed(data, call))
+
+    async def models(self, deployment: Deployment, deadline: Deadline) -> list[str]:
+        """The names of the models that the deployment's key reaches, as the host lists them."""
+        listed = self._host.models
+        if listed is None:
+            raise ConfigurationError(f"{self.name}/ has no list of its models")
+        response, endpoint = await self._asked(deployment, deadline, "GET", listed.path)
+        try:
+            await self._unless_refused(response, endpoint)
+            data = await response.read()
+        finally:
+            await response.aclose()
+        return names_in(data, listed)
 
     async def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
         body = self._format.encode(call, stream=True)
@@ -140,25 +160,29 @@ class HTTPProvider:
 
     async def _send(self, call: Call | EmbedCall, path: str, body: bytes) -> tuple[HTTPResponse, _Endpoint]:
         """The response, of which the head has come, and whose secrets it may echo."""
-        endpoint = self._endpoints.get(call.deployment) or self._endpoint(call.deployment)
-        if endpoint.key is not None:
-            endpoint = await self._with_key(endpoint, endpoint.key, call)
+        return await self._asked(call.deployment, call.deadline, "POST", path, body, call.timeout.connect)
+
+    async def _asked(
+        self,
+        deployment: Deployment,
+        deadline: Deadline,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        connect: float | None = None,
+    ) -> tuple[HTTPResponse, _Endpoint]:
+        endpoint = self._endpoints.get(deployment) or self._endpoint(deployment)
         request = HTTPRequest(
-            method="POST",
-            url=endpoint.base + path,
+            method=method,
+            url=endpoint.address.of(path),
             headers=endpoint.headers,
             body=body,
-            deadline=call.deadline,
-            connect=call.timeout.connect,
+            deadline=deadline,
+            connect=connect,
         )
+        if endpoint.credentials is not None:
+            request, endpoint = await _proven(request, endpoint, endpoint.credentials)
         return await self._transport.send(request), endpoint
-
-    async def _with_key(
-        self, endpoint: _Endpoint, ask: Callable[[], Any], call: Call | EmbedCall
-    ) -> _Endpoint:
-        key = await _asked(ask, call)
-        headers = (*endpoint.headers, self._authorization(key))
-        return replace(endpoint, headers=headers, secrets=endpoint.secrets.with_one(key))
 
     async def _unless_refused(self, response: HTTPResponse, endpoint: _Endpoint) -> None:
         """Raise what the host said, where it did not say 2xx."""
@@ -173,62 +197,34 @@ class HTTPProvider:
         """What the deployment's requests have in common, worked out once."""
         if missing := self.needs(deployment):
             raise ConfigurationError(f"{deployment.id}: {missing}")
-        given = deployment.api_key
         headers: dict[bytes, bytes] = {b"user-agent": _AGENT, b"content-type": b"application/json"}
         headers |= {name.encode(): value.encode() for name, value in self._host.headers}
-        key, secrets = None, list(_secrets_in(deployment.headers or {}))
-        if callable(given):
-            key = given
-        elif text := _text_of(given) or self._host.key_in(os.environ):
-            field, written = self._authorization(clean("api_key", text))
+        secrets = list(_secrets_in(deployment.headers or {}))
+        if (key := key_of(self._host, deployment)) is not None:
+            field, written = key_header(self._host, clean("api_key", key))
             headers[field] = written
-            secrets.append(text)
+            secrets.append(key)
         for name, value in (deployment.headers or {}).items():
             headers[name.lower().encode()] = value.encode()
         if len(self._endpoints) >= _MOST_ENDPOINTS:
             self._endpoints.clear()
-        endpoint = _Endpoint(self._base(deployment) or "", tuple(headers.items()), key, Secrets(secrets))
+        address = address_of(self._host, deployment)
+        assert isinstance(address, Address)  # noqa: S101 - what is missing was told above
+        credentials = credentials_of(self._host, deployment)
+        endpoint = _Endpoint(address, tuple(headers.items()), credentials, Secrets(secrets))
         self._endpoints[deployment] = endpoint
         return endpoint
 
-    def _base(self, deployment: Deployment) -> str | None:
-        """The address before the operation's own path."""
-        host = self._host
-        if deployment.base_url is not None:
-            return deployment.base_url.rstrip("/")
-        given = _environment(host.base_url_variable)
-        if given is None:
-            return host.base_url
-        check_address(host.base_url_variable or "", given)
-        return given.rstrip("/").removesuffix(host.base_url_suffix) + host.base_url_suffix
 
-    def _authorization(self, key: str) -> tuple[bytes, bytes]:
-        if self._host.key_header == "authorization":
-            return b"authorization", b"Bearer " + key.encode()
-        return self._host.key_header.encode(), key.encode()
-
-
-async def _asked(key: Callable[[], Any], call: Call | EmbedCall) -> str:
-    """What a callable key gives, in the attempt's time."""
-    given = key()
-    if inspect.isawaitable(given):
-        with anyio.CancelScope(deadline=call.deadline.at) as scope:
-            given = await given
-        if scope.cancelled_caught:
-            raise AttemptTimeoutError(
-                "its api_key callable took too long", phase=call.deadline.phase, may_have_run=False
-            )
-    return clean("what the api_key callable gave", _text_of(given))
-
-
-def _text_of(key: Any) -> Any:
-    """The str that a key is, or holds as a secret."""
-    return key.get_secret_value() if hasattr(key, "get_secret_value") else key
-
-
-def _environment(variable: str | None) -> str | None:
-    """The variable's value without the white space that ends up around keys; None where it is empty."""
-    return (os.environ.get(variable, "").strip() or None) if variable else None
+async def _proven(
+    request: HTTPRequest, endpoint: _Endpoint, credentials: Credentials
+) -> tuple[HTTPRequest, _Endpoint]:
+    """The request with what says who asks, and the endpoint with the secrets in it."""
+    proof = await credentials.prove(request)
+    # As with a key that stays the same, the deployment's own headers have the last word.
+    headers = tuple((dict(proof.headers) | dict(request.headers)).items())
+    secrets = endpoint.secrets.with_more(proof.secrets)
+    return replace(request, headers=headers), replace(endpoint, secrets=secrets)
 
 
 def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:

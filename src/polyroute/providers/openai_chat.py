@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from polyroute.capabilities import asks
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import base64_of
+from polyroute.providers.encoding import base64_of, data_uri
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import dump
+from polyroute.providers.openai_chat_ids import with_short_ids
 from polyroute.providers.openai_chat_replies import decode_chat
 from polyroute.providers.openai_chat_streams import ChatDecoder
 from polyroute.providers.openai_embeddings import decode_vectors
@@ -36,6 +38,8 @@ from polyroute.types import (
 
 __all__ = ["OpenAIChat"]
 
+_MEDIA: Mapping[str, type] = MappingProxyType({"images": Image, "audio": Audio, "files": File})
+
 
 class OpenAIChat:
     """The wire format, as *host* speaks it."""
@@ -45,6 +49,7 @@ class OpenAIChat:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._unsupported = tuple(name for name in host.unsupported if "=" not in name)
+        self._unseen = tuple(kind for name, kind in _MEDIA.items() if name not in host.media)
         self._no_schema = "response_format=json_schema" in host.unsupported
 
     def cannot(self, request: Request) -> list[str]:
@@ -54,7 +59,8 @@ class OpenAIChat:
             if self._no_schema and request.response_format is not None:
                 missing += ["response_format"] * (request.response_format.kind == "json_schema")
             for message in request.messages:
-                if type(message.content) is not str and _unsayable(message):
+                plain = message.name is None and type(message.content) is str
+                if not plain and self._unsayable(message):
                     missing.append("messages")
                     break
         return missing
@@ -67,10 +73,13 @@ class OpenAIChat:
 
     def encode(self, call: Call, /, *, stream: bool) -> bytes:
         host, request = self._host, call.request
-        body: dict[str, Any] = {
-            "model": call.model,
-            "messages": [each for message in request.messages for each in _messages(message, host)],
-        }
+        messages: Sequence[Message] = request.messages
+        if host.call_id_length is not None:
+            messages = with_short_ids(messages, host.call_id_length)
+        turns = [each for message in messages for each in _messages(message, host)]
+        if host.prefill_field is not None and turns and turns[-1]["role"] == "assistant":
+            turns[-1][host.prefill_field] = True
+        body: dict[str, Any] = {"model": call.model, "messages": turns}
         body |= _given(
             {
                 host.max_tokens_field: request.max_tokens,
@@ -111,6 +120,12 @@ class OpenAIChat:
         else:
             body.pop("stream", None)
         return dump(body)
+
+    def _unsayable(self, message: Message) -> bool:
+        """Whether it holds what the host, or the format, has no place for."""
+        if message.name is not None and message.role != "tool" and not self._host.speakers:
+            return True
+        return any(isinstance(part, self._unseen) for part in message.parts) or _out_of_place(message)
 
     def encode_embed(self, call: EmbedCall, /) -> bytes:
         host, request = self._host, call.request
@@ -193,10 +208,10 @@ def _tool_result(result: ToolResult) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": result.tool_call_id, "content": content}
 
 
-def _unsayable(message: Message) -> bool:
-    """Whether it holds what the format has no place for: pictures from a tool or from the model
+def _out_of_place(message: Message) -> bool:
+    """Whether it holds what no host has a place for: pictures from a tool or from the model
     itself, files by their address, and what is opaque and no object."""
-    for part in message.content:
+    for part in message.parts:
         match part:
             case ToolResult(content=tuple(inner)):
                 if not all(isinstance(each, Text) for each in inner):
@@ -217,7 +232,7 @@ def _part(part: Part) -> dict[str, Any]:
         case Text(text):
             return {"type": "text", "text": text}
         case Image(url=url, data=data, media_type=media_type, detail=detail):
-            image: dict[str, Any] = {"url": url or _data_uri(data or b"", media_type or "image/png")}
+            image: dict[str, Any] = {"url": url or data_uri(data or b"", media_type or "image/png")}
             if detail is not None:
                 image["detail"] = detail
             return {"type": "image_url", "image_url": image}
@@ -227,7 +242,7 @@ def _part(part: Part) -> dict[str, Any]:
             file = (
                 {"file_id": id}
                 if id
-                else {"file_data": _data_uri(data or b"", media_type or "application/pdf")}
+                else {"file_data": data_uri(data or b"", media_type or "application/pdf")}
             )
             if name is not None:
                 file["filename"] = name
@@ -265,7 +280,3 @@ def _response_format(shape: ResponseFormat) -> dict[str, Any]:
     if shape.description is not None:
         inner["description"] = shape.description
     return {"type": "json_schema", "json_schema": inner}
-
-
-def _data_uri(data: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64,{base64_of(data)}"

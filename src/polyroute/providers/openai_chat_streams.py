@@ -59,7 +59,7 @@ class ChatDecoder(EventStreamDecoder):
 
     def read(self, name: str, data: str, chunks: list[ChatChunk]) -> None:
         if data.strip() == "[DONE]":
-            self.done = True
+            self.end()
             chunks.extend(self._ended())
             return
         event = load(data)
@@ -110,7 +110,8 @@ class ChatDecoder(EventStreamDecoder):
                 if begun.details:
                     chunks.append(self._thoughts(begun, index))
                 begun.said = True
-                chunks.append(amended(self._blank, text=words, index=index))
+                said = {"text": words, "index": index} if index else {"text": words}
+                chunks.append(amended(self._blank, **said))
             return
         if choice.get("error"):
             self._unless_error("", choice)

@@ -14,7 +14,7 @@ from polyroute.providers.openai_chat_replies import first_count
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
 
-__all__ = ["decode_vectors"]
+__all__ = ["decode_vectors", "vector_of"]
 
 
 @tolerant
@@ -34,14 +34,14 @@ def decode_vectors(body: bytes, host: Host, *, count: int) -> EmbedResponse:
     if len(rows) != count:
         raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
     return EmbedResponse(
-        tuple(_vector(row["embedding"]) for row in rows),
+        tuple(vector_of(row["embedding"]) for row in rows),
         usage=_embed_usage(data.get("usage") or {}),
         model=text_or_none(data.get("model")),
         raw=data,
     )
 
 
-def _vector(given: object) -> list[float]:
+def vector_of(given: object) -> list[float]:
     """A list as it is; base64 as the 32-bit floats that it spells, little end first."""
     if isinstance(given, str):
         packed = b64decode(given, validate=True)

@@ -32,8 +32,8 @@ class Secrets:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = tuple(secret for secret in secrets if secret)
 
-    def with_one(self, secret: str) -> Secrets:
-        return Secrets((*self._secrets, secret))
+    def with_more(self, secrets: Iterable[str]) -> Secrets:
+        return Secrets((*self._secrets, *secrets))
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:

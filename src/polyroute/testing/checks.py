@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
 from polyroute.errors import PolyrouteError
@@ -63,12 +63,13 @@ async def check_provider(
     Raises:
         AssertionError: A promise is not kept; its text says which, and what happened instead.
     """
+    asked: Any = given
     if hasattr(given, "encode"):
         if reply is None or stream is None:
             raise TypeError("a wire format is tried with reply= and stream=, as its host sends them")
-        _check_format(cast("WireFormat", given), model, reply, stream, errors)
+        _check_format(asked, model, reply, stream, errors)
     else:
-        await _check_asked(given, model)
+        await _check_asked(asked, model)
 
 
 # --- a wire format --------------------------------------------------------------------------------

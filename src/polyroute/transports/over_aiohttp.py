@@ -146,13 +146,13 @@ async def _asked(
             read_until_eof=True, auto_decompress=False, max_line_size=MAX_HEAD, max_field_size=MAX_HEAD
         )
         response = await asking.send(connection)
-        try:
-            return await response.start(connection)
-        except BaseException:
-            response.close()
-            raise
     except BaseException:
         connection.close()
+        raise
+    try:
+        return await response.start(connection)
+    except BaseException:
+        response.close()
         raise
 
 

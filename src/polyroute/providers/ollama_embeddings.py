@@ -1,0 +1,56 @@
+"""Embeddings as Ollama writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from polyroute.deployments import EmbedCall
+from polyroute.providers.encoding import merged
+from polyroute.providers.error_table import error_within
+from polyroute.providers.hosts import Host
+from polyroute.providers.json_bodies import (
+    JSON,
+    dump,
+    load,
+    malformed,
+    promised_object,
+    text_or_none,
+    tolerant,
+)
+from polyroute.providers.openai_embeddings import vector_of
+from polyroute.replies import EmbedResponse
+from polyroute.types import Usage
+
+__all__ = ["decode_embeddings", "encode_embeddings"]
+
+
+def encode_embeddings(call: EmbedCall) -> bytes:
+    """The texts; one that is too long is cut without a word, unless `extra={"truncate": False}`."""
+    request = call.request
+    body: JSON = {"model": call.model, "input": request.input}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    return dump(merged(body, request.extra or {}))
+
+
+@tolerant
+def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
+    """Vectors, in the order of the inputs.
+
+    Raises:
+        ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
+        ProviderError, BadRequestError: It is an error, whatever its status said.
+    """
+    value = load(body)
+    if (error := error_within(value, host.errors)) is not None:
+        raise error
+    data = promised_object(value)
+    rows: Sequence[object] = data.get("embeddings") or ()
+    if len(rows) != count:
+        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    return EmbedResponse(
+        tuple(map(vector_of, rows)),
+        usage=Usage(input_tokens=int(data.get("prompt_eval_count") or 0)),
+        model=text_or_none(data.get("model")),
+        raw=data,
+    )

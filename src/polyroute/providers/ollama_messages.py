@@ -1,0 +1,101 @@
+"""A conversation as Ollama's chat has it: words, pictures beside them, and calls whose arguments are objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from polyroute.providers.encoding import base64_of, embedded
+from polyroute.providers.json_bodies import JSON
+from polyroute.types import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+
+__all__ = ["conversation", "unsayable"]
+
+
+def conversation(messages: Sequence[Message]) -> list[JSON]:
+    """The messages as the wire has them; of what tools gave back, each result is one."""
+    turns: list[JSON] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        if message.role == "tool":
+            turns += [_result(part, names) for part in message.parts if isinstance(part, ToolResult)]
+            continue
+        names |= {part.id: part.name for part in message.parts if isinstance(part, ToolCall)}
+        role = "system" if message.role == "developer" else message.role
+        content = message.content
+        if isinstance(content, str):
+            turns.append({"role": role, "content": content})
+        else:
+            turns.append({"role": role, **_turn(content)})
+    return turns
+
+
+def unsayable(message: Message) -> bool:
+    """Whether it holds what the format has no place for: a speaker's name, sound, files, pictures by their
+    address or from anyone but a user, and what is opaque and no object."""
+    if message.name is not None and message.role != "tool":
+        return True
+    for part in message.parts:
+        match part:
+            case Audio() | File():
+                return True
+            case Image(url=url):
+                if message.role != "user" or (url is not None and embedded(url) is None):
+                    return True
+            case ToolResult(content=tuple(inner)):
+                if any(isinstance(each, Image) for each in inner):
+                    return True
+            case Opaque(data=data) if not isinstance(data, Mapping):
+                return True
+            case _:
+                pass
+    return False
+
+
+def _turn(parts: Sequence[Part]) -> JSON:
+    turn: JSON = {"content": "".join(part.text for part in parts if isinstance(part, Text))}
+    if thought := "".join(part.text for part in parts if isinstance(part, Reasoning)):
+        turn["thinking"] = thought
+    if pictures := [_picture(part) for part in parts if isinstance(part, Image)]:
+        turn["images"] = pictures
+    if calls := [_call(part) for part in parts if isinstance(part, ToolCall)]:
+        turn["tool_calls"] = calls
+    for part in parts:
+        if isinstance(part, Opaque):
+            turn |= part.data
+    return turn
+
+
+def _picture(image: Image) -> str:
+    """Its base64. The detail to look for is a hint that has no place here, nor has its media type."""
+    held = embedded(image.url or "")
+    return held[1] if held is not None else base64_of(image.data or b"")
+
+
+def _call(call: ToolCall) -> JSON:
+    arguments = call.arguments if call.arguments is not None else {"INVALID_JSON": call.raw_arguments}
+    written: JSON = {"function": {"name": call.name, "arguments": arguments}}
+    return {"id": call.id, **written} if call.id else written
+
+
+def _result(result: ToolResult, names: Mapping[str, str]) -> JSON:
+    """What a tool gave back: older servers go by the name of the tool, newer ones by the id of the call."""
+    content = result.content
+    if not isinstance(content, str):
+        content = "".join(part.text for part in content if isinstance(part, Text))
+    written: JSON = {"role": "tool", "content": content}
+    if name := names.get(result.tool_call_id) or result.name:
+        written["tool_name"] = name
+    if result.tool_call_id:
+        written["tool_call_id"] = result.tool_call_id
+    return written
