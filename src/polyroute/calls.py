@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import anyio
-
 from polyroute.errors import ConfigurationError, PolyrouteError
+from polyroute.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -117,27 +117,14 @@ class Calls:
         """
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise ConfigurationError(f"concurrency is a whole number, 1 or more, not {concurrency!r}")
-        waiting = list(enumerate(items))[::-1]
-        replies: dict[int, ChatResponse[Any] | PolyrouteError] = {}
-        bugs: list[Exception] = []
 
-        async def work(scope: anyio.CancelScope) -> None:
-            while waiting and not bugs:
-                place, messages = waiting.pop()
-                try:
-                    replies[place] = await self.chat(messages, response_format=response_format, **arguments)
-                except PolyrouteError as error:
-                    replies[place] = error
-                except Exception as bug:  # noqa: BLE001 - it comes out below, as itself and not in a group
-                    bugs.append(bug)
-                    scope.cancel()
+        async def answered(messages: Messages) -> ChatResponse[Any] | PolyrouteError:
+            try:
+                return await self.chat(messages, response_format=response_format, **arguments)
+            except PolyrouteError as error:
+                return error
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(concurrency, len(waiting))):
-                group.start_soon(work, group.cancel_scope)
-        if bugs:
-            raise bugs[0]
-        return [replies[place] for place in range(len(replies))]
+        return await together([partial(answered, each) for each in items], at_once=concurrency)
 
     async def explain(self, messages: Messages, **arguments: Unpack[ChatArguments]) -> Decision:
         """Who would serve this call, who would stand in, and who is left out and why; nobody is asked."""

@@ -15,7 +15,7 @@ from polyroute.errors import AttemptError, ConfigurationError
 from polyroute.protocols import Choice, Strategy
 from polyroute.types import Request
 
-__all__ = ["candidates_of", "choose", "kin", "rested", "untried"]
+__all__ = ["candidates_of", "choose", "key_of", "kin", "rested", "untried"]
 
 _EPSILON = 1e-3  # seconds; what adding and subtracting moments may lose
 
@@ -85,13 +85,14 @@ def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key"
         case "host":
             return _host(one) == _host(failed)
         case "key":
-            return _host(one) == _host(failed) and _key(one) == _key(failed)
+            return _host(one) == _host(failed) and key_of(one) == key_of(failed)
 
 
 def _host(deployment: Deployment) -> tuple[object, str]:
     return (deployment.provider, (deployment.base_url or "").rstrip("/"))
 
 
-def _key(deployment: Deployment) -> object:
+def key_of(deployment: Deployment) -> object:
+    """The key that it was given: a str, a callable, or None for that of the environment."""
     key = deployment.api_key
     return getattr(key, "get_secret_value", lambda: key)()

@@ -156,7 +156,7 @@ async def _after(
         return untried(candidates_of(request, leg, run), run)
     spared = candidates_of(request, leg, run)  # as the failure has left them
     left = [each for each in candidates if each is not failed_one and each in spared]
-    if isinstance(past.error, RequestError):
+    if isinstance(error, RequestError):
         return left
     policy = request.retry or leg.retry
     others = untried(left, run)

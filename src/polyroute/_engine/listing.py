@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import cast
 
 import anyio
 
+from polyroute._engine.choosing import key_of
 from polyroute._engine.plan import Plan
 from polyroute.deployments import Deadline, Deployment
 from polyroute.errors import ConfigurationError, PolyrouteError
 from polyroute.protocols import Provider
 from polyroute.replies import Listing
+from polyroute.together import together
 
 __all__ = ["listings"]
 
@@ -20,24 +23,9 @@ async def listings(plan: Plan) -> tuple[Listing, ...]:
     """A listing for each key at each host, in the order of the deployments; all are asked at once."""
     groups: dict[tuple[object, ...], list[Deployment]] = {}
     for each in plan.deployments:
-        key = getattr(each.api_key, "get_secret_value", lambda key=each.api_key: key)()
-        groups.setdefault((id(each.provider), each.base_url, each.region, key), []).append(each)
-    told: dict[int, Listing] = {}
-    bugs: list[Exception] = []
-
-    async def ask(place: int, deployments: list[Deployment], scope: anyio.CancelScope) -> None:
-        try:
-            told[place] = await _listing(plan, deployments)
-        except Exception as bug:  # noqa: BLE001 - it comes out below, as itself and not in a group
-            bugs.append(bug)
-            scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        for place, deployments in enumerate(groups.values()):
-            group.start_soon(ask, place, deployments, group.cancel_scope)
-    if bugs:
-        raise bugs[0]
-    return tuple(told[place] for place in sorted(told))
+        groups.setdefault((id(each.provider), each.base_url, each.region, key_of(each)), []).append(each)
+    jobs = [partial(_listing, plan, deployments) for deployments in groups.values()]
+    return tuple(await together(jobs, at_once=len(jobs)))
 
 
 async def _listing(plan: Plan, deployments: list[Deployment]) -> Listing:

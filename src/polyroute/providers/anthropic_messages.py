@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyroute.capabilities import asks
+from polyroute.capabilities import wanted
 from polyroute.deployments import Call
 from polyroute.errors import PolyrouteError
 from polyroute.providers.anthropic_models import EFFORTS, is_budgeted, most_tokens, thinking
@@ -14,6 +14,7 @@ from polyroute.providers.anthropic_replies import decode_message
 from polyroute.providers.anthropic_schemas import closed_schema
 from polyroute.providers.anthropic_streams import MessageDecoder
 from polyroute.providers.anthropic_turns import conversation, unsayable
+from polyroute.providers.encoding import say_streamed
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
@@ -51,7 +52,7 @@ class AnthropicMessages:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._unsupported if asks(name, getattr(request, name, None))]
+        missing = wanted(request, self._unsupported)
         if isinstance(request, ChatRequest):
             missing += _refused(request)
             for message in request.messages:
@@ -92,11 +93,7 @@ class AnthropicMessages:
             body["metadata"] = {"user_id": call.user}
         if request.extra:
             body.update(request.extra)
-        # Whether it is streamed is the call's own business, whatever extra says.
-        if stream:
-            body["stream"] = True
-        else:
-            body.pop("stream", None)
+        say_streamed(body, stream=stream)
         return dump(body)
 
     def decode(self, body: bytes, call: Call, /) -> ChatResponse[Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -19,9 +20,9 @@ from polyroute.providers.json_bodies import (
 from polyroute.replies import ChatResponse, unusual
 from polyroute.types import FinishReason, Opaque, Part, Reasoning, Text, ToolCall, Usage, amended
 
-__all__ = ["decode_message", "finish_of", "refusal_of", "usage_of"]
+__all__ = ["FINISH", "decode_message", "refusal_of", "usage_of"]
 
-_FINISH: dict[str, FinishReason] = {
+FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -43,10 +44,7 @@ def decode_message(body: bytes, host: Host) -> ChatResponse[Any]:
         ResponseDecodeError: It is not what the API promises, or has nothing in it.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     content = data.get("content")
     if content is None or not (content or data.get("stop_reason")):
         raise malformed("the reply has nothing in it", body)
@@ -60,7 +58,7 @@ def decode_message(body: bytes, host: Host) -> ChatResponse[Any]:
         reasoning="".join(part.text for part in parts if isinstance(part, Reasoning)) or None,
         refusal=refusal_of(data),
         tool_calls=calls,
-        finish_reason=finish_of(data.get("stop_reason"), calls=bool(calls)),
+        finish_reason=finish_of(FINISH, data.get("stop_reason"), calls=bool(calls)),
         parts=unusual(parts),
         usage=usage_of(data.get("usage")) or Usage(),
         raw=data,
@@ -88,14 +86,6 @@ def _parts(content: list[JSON], origin: str) -> list[Part]:
             case _:
                 parts.append(Opaque(origin, block))
     return parts
-
-
-def finish_of(reason: object, *, calls: bool) -> FinishReason:
-    """The finish reason in our words: one that asks for tools says so, unless it was cut."""
-    if not reason:
-        return "tool_calls" if calls else "other"
-    mapped = _FINISH.get(str(reason), "other")
-    return "tool_calls" if calls and mapped == "stop" else mapped
 
 
 def refusal_of(told: Mapping[str, Any]) -> str | None:

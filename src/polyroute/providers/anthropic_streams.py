@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from polyroute.providers.anthropic_replies import decode_message, finish_of, refusal_of, usage_of
+from polyroute.providers.anthropic_replies import FINISH, decode_message, refusal_of, usage_of
 from polyroute.providers.error_table import error_within
 from polyroute.providers.event_streams import EventStreamDecoder
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -86,7 +87,9 @@ class MessageDecoder(EventStreamDecoder):
         if not self._finished and not self._said:
             self.fail(malformed("the stream has nothing in it", self.head))
         elif not self._finished:
-            chunks.append(amended(self._blank, finish_reason=finish_of(None, calls=bool(self._calls))))
+            chunks.append(
+                amended(self._blank, finish_reason=finish_of(FINISH, None, calls=bool(self._calls)))
+            )
         return chunks
 
     def _start(self, message: JSON) -> None:
@@ -155,7 +158,7 @@ class MessageDecoder(EventStreamDecoder):
             self._say(chunks, refusal=refusal)
         if reason := delta.get("stop_reason"):
             self._finished = True
-            finish = finish_of(reason, calls=bool(self._calls))
+            finish = finish_of(FINISH, reason, calls=bool(self._calls))
             chunks.append(amended(self._blank, finish_reason=finish))
         if (usage := usage_of(self._usage)) is not None:
             chunks.append(amended(self._blank, usage=usage))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
-
-import anyio
 
 from polyroute.deployments import EmbedCall
 from polyroute.replies import EmbedResponse
+from polyroute.together import together
 from polyroute.types import amended
 
 __all__ = ["in_batches"]
@@ -26,28 +25,11 @@ async def in_batches(
     The first error ends what is under way and comes out as itself.
     """
     texts = call.request.input
-    waiting = [
-        (place, replace(call, request=amended(call.request, input=texts[place : place + most])))
+    batches = [
+        replace(call, request=amended(call.request, input=texts[place : place + most]))
         for place in range(0, len(texts), most)
-    ][::-1]
-    replies: dict[int, EmbedResponse] = {}
-    failures: list[Exception] = []
-
-    async def work(scope: anyio.CancelScope) -> None:
-        while waiting and not failures:
-            place, batch = waiting.pop()
-            try:
-                replies[place] = await ask(batch)
-            except Exception as failure:  # noqa: BLE001 - it comes out below, as itself and not in a group
-                failures.append(failure)
-                scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        for _ in range(min(_AT_ONCE, len(waiting))):
-            group.start_soon(work, group.cancel_scope)
-    if failures:
-        raise failures[0]
-    return _joined([replies[place] for place in sorted(replies)])
+    ]
+    return _joined(await together([partial(ask, batch) for batch in batches], at_once=_AT_ONCE))
 
 
 def _joined(replies: list[EmbedResponse]) -> EmbedResponse:

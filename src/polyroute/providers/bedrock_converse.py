@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from polyroute.capabilities import asks
+from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
 from polyroute.providers.anthropic_models import EFFORTS
@@ -51,7 +51,7 @@ class BedrockConverse:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._unsupported if asks(name, getattr(request, name, None))]
+        missing = wanted(request, self._unsupported)
         if isinstance(request, ChatRequest):
             if request.parallel_tool_calls is False:
                 missing.append("parallel_tool_calls")

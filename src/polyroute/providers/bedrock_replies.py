@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from polyroute.providers.bedrock_errors import error_in_reply
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, load, malformed, promised_object, promised_text, tolerant
 from polyroute.replies import ChatResponse, unusual
 from polyroute.types import FinishReason, Opaque, Part, Reasoning, Text, ToolCall, Usage, amended
 
-__all__ = ["decode_converse", "finish_of", "is_of_the_host", "usage_of"]
+__all__ = ["FINISH", "decode_converse", "is_of_the_host", "usage_of"]
 
-_FINISH: dict[str, FinishReason] = {
+FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -48,7 +49,7 @@ def decode_converse(body: bytes, host: Host) -> ChatResponse[Any]:
         text="".join(part.text for part in parts if isinstance(part, Text)),
         reasoning="".join(part.text for part in parts if isinstance(part, Reasoning)) or None,
         tool_calls=calls,
-        finish_reason=finish_of(reason, calls=bool(calls)),
+        finish_reason=finish_of(FINISH, reason, calls=bool(calls)),
         parts=unusual(parts),
         usage=usage_of(data.get("usage")) or Usage(),
         raw=data,
@@ -86,14 +87,6 @@ def _say(parts: list[Part], kind: type[Text | Reasoning], words: str) -> None:
 def is_of_the_host(call: Mapping[str, Any]) -> bool:
     """Whether the host itself answers the call, as it does where it searches the web."""
     return call.get("type") == "server_tool_use"
-
-
-def finish_of(reason: object, *, calls: bool) -> FinishReason:
-    """The finish reason in our words: one that asks for tools says so, unless it was cut."""
-    if not reason:
-        return "tool_calls" if calls else "other"
-    mapped = _FINISH.get(str(reason), "other")
-    return "tool_calls" if calls and mapped == "stop" else mapped
 
 
 def usage_of(given: Mapping[str, Any] | None) -> Usage | None:

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from polyroute.errors import ResponseDecodeError
 from polyroute.providers.bedrock_errors import error_in_stream
-from polyroute.providers.bedrock_replies import decode_converse, finish_of, is_of_the_host, usage_of
+from polyroute.providers.bedrock_replies import FINISH, decode_converse, is_of_the_host, usage_of
 from polyroute.providers.event_streams import EventStreamDecoder
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.framing.eventstream import Frame, FrameDecoder
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
@@ -177,7 +178,7 @@ class ConverseDecoder(EventStreamDecoder):
         if not (reason or self._said):
             raise ResponseDecodeError("the stream has nothing in it")
         self._stopped = True
-        chunks.append(amended(self._blank, finish_reason=finish_of(reason, calls=bool(self._calls))))
+        chunks.append(amended(self._blank, finish_reason=finish_of(FINISH, reason, calls=bool(self._calls))))
 
     def _say(self, chunks: list[ChatChunk], **words: str) -> None:
         if any(words.values()):

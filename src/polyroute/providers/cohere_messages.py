@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from polyroute.providers.encoding import data_uri, image_type
+from polyroute.providers.encoding import data_uri, image_type, text_of
 from polyroute.providers.json_bodies import JSON
 from polyroute.types import (
     Audio,
@@ -95,7 +95,4 @@ def _part(part: Part) -> JSON:
 
 
 def _result(result: ToolResult) -> JSON:
-    content = result.content
-    if not isinstance(content, str):
-        content = "".join(part.text for part in content if isinstance(part, Text))
-    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": content}
+    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": text_of(result)}

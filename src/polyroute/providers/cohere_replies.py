@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from polyroute.errors import BadRequestError, ProviderError, ServerError
 from polyroute.providers.error_table import error_within
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -30,9 +31,9 @@ from polyroute.types import (
     amended,
 )
 
-__all__ = ["decode_chat", "error_in", "finish_of", "logprobs_of", "usage_of"]
+__all__ = ["FINISH", "decode_chat", "error_in", "logprobs_of", "usage_of"]
 
-_FINISH: dict[str, FinishReason] = {
+FINISH: dict[str, FinishReason] = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",
     "MAX_TOKENS": "length",
@@ -69,7 +70,7 @@ def decode_chat(body: bytes, host: Host) -> ChatResponse[Any]:
         text="".join(part.text for part in parts if isinstance(part, Text)),
         reasoning="".join(part.text for part in parts if isinstance(part, Reasoning)) or None,
         tool_calls=calls,
-        finish_reason=finish_of(reason, calls=bool(calls)),
+        finish_reason=finish_of(FINISH, reason, calls=bool(calls)),
         logprobs=logprobs_of(data.get("logprobs")),
         parts=unusual(parts),
         usage=usage_of(data.get("usage")) or Usage(),
@@ -112,14 +113,6 @@ def _parts(message: JSON, origin: str) -> list[Part]:
             ToolCall(promised_text(call.get("id")), promised_text(function["name"]), raw_arguments=arguments)
         )
     return parts
-
-
-def finish_of(reason: object, *, calls: bool) -> FinishReason:
-    """The finish reason in our words: one that asks for tools says so, unless it was cut."""
-    if not reason:
-        return "tool_calls" if calls else "other"
-    mapped = _FINISH.get(str(reason), "other")
-    return "tool_calls" if calls and mapped == "stop" else mapped
 
 
 def logprobs_of(given: Any) -> tuple[TokenLogprob, ...] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from polyroute.providers.cohere_replies import decode_chat, error_in, finish_of, logprobs_of, usage_of
+from polyroute.providers.cohere_replies import FINISH, decode_chat, error_in, logprobs_of, usage_of
 from polyroute.providers.event_streams import EventStreamDecoder
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -108,7 +109,7 @@ class ChatDecoder(EventStreamDecoder):
         if not self._said and not reason:
             raise malformed("the stream has nothing in it", self.head)
         self.end()
-        finish = finish_of(reason, calls=bool(self._calls))
+        finish = finish_of(FINISH, reason, calls=bool(self._calls))
         chunks.append(amended(self._blank, finish_reason=finish, usage=usage_of(delta.get("usage"))))
 
     def _planned(self, chunks: list[ChatChunk]) -> None:

@@ -8,9 +8,18 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from polyroute.providers.json_bodies import JSON
-from polyroute.types import ResponseFormat
+from polyroute.types import ResponseFormat, Text, ToolResult
 
-__all__ = ["base64_of", "data_uri", "described", "embedded", "image_type", "merged"]
+__all__ = [
+    "base64_of",
+    "data_uri",
+    "described",
+    "embedded",
+    "image_type",
+    "merged",
+    "say_streamed",
+    "text_of",
+]
 
 _PICTURES = (
     (b"\x89PNG", "image/png"),
@@ -59,3 +68,19 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> JSON:
         else:
             whole[name] = value
     return whole
+
+
+def say_streamed(body: JSON, *, stream: bool) -> None:
+    """Say in *body* whether it is to be streamed: that is the call's own business, whatever extra says."""
+    if stream:
+        body["stream"] = True
+    else:
+        body.pop("stream", None)
+
+
+def text_of(result: ToolResult) -> str:
+    """What a tool gave back, in words."""
+    content = result.content
+    if isinstance(content, str):
+        return content
+    return "".join(part.text for part in content if isinstance(part, Text))

@@ -22,10 +22,10 @@ from polyroute.errors import (
     ServerError,
 )
 from polyroute.providers.hints import retry_after, retry_delay
-from polyroute.providers.json_bodies import JSON, listed, load
+from polyroute.providers.json_bodies import JSON, listed, load, promised_object
 from polyroute.providers.lacking import lacking
 
-__all__ = ["ERRORS", "ErrorRow", "Said", "error_of", "error_within", "read_error"]
+__all__ = ["ERRORS", "ErrorRow", "Said", "error_of", "error_within", "read_error", "reply_in"]
 
 HostError: TypeAlias = type[ProviderError] | type[BadRequestError]
 
@@ -211,6 +211,18 @@ def error_within(value: object, rows: Sequence[ErrorRow] = ()) -> ProviderError 
     if body.get("error") or body.get("object") == "error" or (not answers and body.get("detail")):
         return error_of(_said_in(value, None), {}, rows)
     return None
+
+
+def reply_in(value: object, rows: Sequence[ErrorRow] = ()) -> JSON:
+    """*value*, which is promised to be a reply's object.
+
+    Raises:
+        ProviderError, BadRequestError: It is an error, whatever its status said.
+        ResponseDecodeError: It is no object.
+    """
+    if (error := error_within(value, rows)) is not None:
+        raise error
+    return promised_object(value)
 
 
 def _said_in(value: object, status: int | None) -> Said:

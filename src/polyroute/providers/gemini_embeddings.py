@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from polyroute.deployments import EmbedCall
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, dump, load, malformed, promised_object, tolerant
+from polyroute.providers.json_bodies import JSON, dump, load, malformed, tolerant
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
 
@@ -33,10 +33,7 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
         ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     rows: list[JSON] = data.get("embeddings") or ([data["embedding"]] if "embedding" in data else [])
     if len(rows) != count:
         raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)

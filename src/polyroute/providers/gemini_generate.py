@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from polyroute.capabilities import asks
+from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
 from polyroute.providers.encoding import described, merged
@@ -50,7 +50,7 @@ class Gemini:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._host.unsupported if asks(name, getattr(request, name, None))]
+        missing = wanted(request, self._host.unsupported)
         if isinstance(request, ChatRequest):
             if request.parallel_tool_calls is False:
                 missing.append("parallel_tool_calls")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyroute.errors import ResponseDecodeError
-from polyroute.providers.encoding import base64_of, embedded, image_type
+from polyroute.providers.encoding import base64_of, embedded, image_type, text_of
 from polyroute.providers.json_bodies import JSON, load
 from polyroute.types import Audio, File, Image, Message, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 
@@ -199,9 +199,7 @@ def _pictures(result: ToolResult) -> list[JSON]:
 
 def _response(result: ToolResult) -> JSON:
     """An object: what the tool gave back, where it is one."""
-    content = result.content
-    if not isinstance(content, str):
-        content = "".join(part.text for part in content if isinstance(part, Text))
+    content = text_of(result)
     value: Any = content
     if content.lstrip().startswith("{"):
         try:

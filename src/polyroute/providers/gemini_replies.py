@@ -8,7 +8,7 @@ from typing import Any
 
 from polyroute.deployments import Call
 from polyroute.errors import ContentFilterError, ResponseDecodeError
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -112,9 +112,7 @@ class GenerateReader:
 
     def read(self, value: object, chunks: list[ChatChunk]) -> None:
         """Add to *chunks* what one event says."""
-        if (error := error_within(value, self._host.errors)) is not None:
-            raise error
-        event = promised_object(value)
+        event = reply_in(value, self._host.errors)
         id, model = event.get("responseId"), event.get("modelVersion")
         if id != self._blank.id or model != self._blank.model:
             id, model = text_or_none(id) or self._blank.id, text_or_none(model) or self._blank.model

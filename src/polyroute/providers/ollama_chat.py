@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polyroute.capabilities import asks
+from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
 from polyroute.providers.encoding import described, merged
@@ -40,7 +40,7 @@ class Ollama:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._host.unsupported if asks(name, getattr(request, name, None))]
+        missing = wanted(request, self._host.unsupported)
         if isinstance(request, ChatRequest):
             if request.tool_choice == "required" or isinstance(request.tool_choice, NamedTool):
                 missing.append("tool_choice")

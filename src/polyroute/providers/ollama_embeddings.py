@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from polyroute.deployments import EmbedCall
 from polyroute.providers.encoding import merged
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
     dump,
     load,
     malformed,
-    promised_object,
     text_or_none,
     tolerant,
 )
@@ -41,10 +40,7 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
         ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     rows: Sequence[object] = data.get("embeddings") or ()
     if len(rows) != count:
         raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)

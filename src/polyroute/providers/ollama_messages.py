@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from polyroute.providers.encoding import base64_of, embedded
+from polyroute.providers.encoding import base64_of, embedded, text_of
 from polyroute.providers.json_bodies import JSON
 from polyroute.types import (
     Audio,
@@ -90,10 +90,7 @@ def _call(call: ToolCall) -> JSON:
 
 def _result(result: ToolResult, names: Mapping[str, str]) -> JSON:
     """What a tool gave back: older servers go by the name of the tool, newer ones by the id of the call."""
-    content = result.content
-    if not isinstance(content, str):
-        content = "".join(part.text for part in content if isinstance(part, Text))
-    written: JSON = {"role": "tool", "content": content}
+    written: JSON = {"role": "tool", "content": text_of(result)}
     if name := names.get(result.tool_call_id) or result.name:
         written["tool_name"] = name
     if result.tool_call_id:

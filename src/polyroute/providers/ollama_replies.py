@@ -7,7 +7,8 @@ from typing import Any
 
 from polyroute.deployments import Call
 from polyroute.errors import ResponseDecodeError
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -63,9 +64,7 @@ class ChatReader:
 
     def read(self, value: object, chunks: list[ChatChunk]) -> None:
         """Add to *chunks* what one line says."""
-        if (error := error_within(value, self._host.errors)) is not None:
-            raise error
-        line = promised_object(value)
+        line = reply_in(value, self._host.errors)
         model = line.get("model")
         if model != self._blank.model:
             self._blank = amended(self._blank, model=text_or_none(model) or self._blank.model)
@@ -90,7 +89,7 @@ class ChatReader:
         if not reason and not self._said:
             raise ResponseDecodeError("the reply has nothing in it")
         self.done = True
-        finish = _finish_of(reason, calls=bool(self._calls))
+        finish = finish_of(_FINISH, reason, calls=bool(self._calls))
         chunks.append(amended(self._blank, finish_reason=finish, usage=_usage_of(line)))
 
     def _call(self, call: JSON) -> ToolCallDelta:
@@ -103,14 +102,6 @@ class ChatReader:
         delta = ToolCallDelta(self._calls, id, name, arguments_of(function))
         self._calls += 1
         return delta
-
-
-def _finish_of(reason: object, *, calls: bool) -> FinishReason:
-    """The finish reason in our words: one that asks for tools says so, unless it was cut."""
-    if not reason:
-        return "tool_calls" if calls else "other"
-    mapped = _FINISH.get(str(reason), "other")
-    return "tool_calls" if calls and mapped == "stop" else mapped
 
 
 def _usage_of(line: Mapping[str, Any]) -> Usage | None:

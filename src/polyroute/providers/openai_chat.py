@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from polyroute.capabilities import asks
+from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import base64_of, data_uri
+from polyroute.providers.encoding import base64_of, data_uri, say_streamed, text_of
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import dump
@@ -54,7 +54,7 @@ class OpenAIChat:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._unsupported if asks(name, getattr(request, name, None))]
+        missing = wanted(request, self._unsupported)
         if isinstance(request, ChatRequest):
             if self._no_schema and request.response_format is not None:
                 missing += ["response_format"] * (request.response_format.kind == "json_schema")
@@ -114,11 +114,7 @@ class OpenAIChat:
             body["stream_options"] = {"include_usage": True}
         if request.extra:
             body.update(request.extra)
-        # Whether it is streamed is the call's own business, whatever extra says.
-        if stream:
-            body["stream"] = True
-        else:
-            body.pop("stream", None)
+        say_streamed(body, stream=stream)
         return dump(body)
 
     def _unsayable(self, message: Message) -> bool:
@@ -202,10 +198,7 @@ def _assistant(parts: Sequence[Part], host: Host) -> dict[str, Any]:
 
 
 def _tool_result(result: ToolResult) -> dict[str, Any]:
-    content = result.content
-    if not isinstance(content, str):
-        content = "".join(part.text for part in content if isinstance(part, Text))
-    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": content}
+    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": text_of(result)}
 
 
 def _out_of_place(message: Message) -> bool:

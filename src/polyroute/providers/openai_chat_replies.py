@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import error_within, reply_in
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
@@ -30,16 +31,16 @@ from polyroute.types import (
 )
 
 __all__ = [
+    "FINISH",
     "arguments_of",
     "decode_chat",
-    "finish_of",
     "first_count",
     "logprobs_of",
     "usage_of",
     "words_of",
 ]
 
-_FINISH: dict[str, FinishReason] = {
+FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "eos": "stop",
     "length": "length",
@@ -63,10 +64,7 @@ def decode_chat(body: bytes, host: Host) -> ChatResponse[Any]:
         ResponseDecodeError: It is not what the API promises, or has nothing in it.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     choices = data.get("choices")
     if not choices:
         raise malformed("the reply has no choices", body)
@@ -94,7 +92,7 @@ def _choice(choice: JSON, data: JSON, host: Host) -> ChatResponse[Any]:
         text=text,
         id=text_or_none(data.get("id")),
         tool_calls=calls,
-        finish_reason=finish_of(choice.get("finish_reason"), calls=bool(calls)),
+        finish_reason=finish_of(FINISH, choice.get("finish_reason"), calls=bool(calls)),
         reasoning=reasoning or None,
         refusal=promised_text(message.get("refusal")) or None,
         logprobs=logprobs_of(choice.get("logprobs")),
@@ -150,14 +148,6 @@ def arguments_of(function: JSON) -> str:
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return ToolCall("", "", arguments).raw_arguments
-
-
-def finish_of(reason: object, *, calls: bool) -> FinishReason:
-    """The finish reason in our words: one that asks for tools says so, unless it was cut."""
-    if not reason:
-        return "tool_calls" if calls else "other"
-    mapped = _FINISH.get(str(reason), "other")
-    return "tool_calls" if calls and mapped == "stop" else mapped
 
 
 def logprobs_of(given: JSON | None) -> tuple[TokenLogprob, ...] | None:

@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
 from polyroute.providers.event_streams import EventStreamDecoder
+from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
     load,
     malformed,
-    promised_object,
     promised_text,
     text_or_none,
 )
 from polyroute.providers.openai_chat_replies import (
+    FINISH,
     arguments_of,
     decode_chat,
-    finish_of,
     logprobs_of,
     usage_of,
     words_of,
@@ -92,9 +92,7 @@ class ChatDecoder(EventStreamDecoder):
         """The event, if it is neither an error nor named one."""
         if name == "error" and not (isinstance(event, dict) and event.get("error")):
             event = {"error": event or name}
-        if (error := error_within(event, self._host.errors)) is not None:
-            raise error
-        return promised_object(event)
+        return reply_in(event, self._host.errors)
 
     def _choice(self, choice: JSON, chunks: list[ChatChunk]) -> None:
         index = int(choice.get("index") or 0)
@@ -122,7 +120,7 @@ class ChatDecoder(EventStreamDecoder):
             begun.finished = True
             if begun.details:
                 chunks.append(self._thoughts(begun, index))
-            finish = finish_of(reason, calls=begun.named)
+            finish = finish_of(FINISH, reason, calls=begun.named)
             chunks.append(amended(self._blank, finish_reason=finish, index=index))
 
     def _words(
@@ -182,7 +180,7 @@ class ChatDecoder(EventStreamDecoder):
             if begun.details:
                 chunks.append(self._thoughts(begun, index))
             if not begun.finished:
-                finish = finish_of(None, calls=begun.named)
+                finish = finish_of(FINISH, None, calls=begun.named)
                 chunks.append(amended(self._blank, finish_reason=finish, index=index))
         return chunks
 

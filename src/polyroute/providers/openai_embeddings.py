@@ -7,9 +7,9 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, load, malformed, promised_object, text_or_none, tolerant
+from polyroute.providers.json_bodies import JSON, load, malformed, text_or_none, tolerant
 from polyroute.providers.openai_chat_replies import first_count
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
@@ -25,10 +25,7 @@ def decode_vectors(body: bytes, host: Host, *, count: int) -> EmbedResponse:
         ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     rows: list[JSON] = data.get("data") or []
     rows = sorted(rows, key=lambda row: row.get("index") or 0)
     if len(rows) != count:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from polyroute.capabilities import asks
+from polyroute.capabilities import wanted
 from polyroute.deployments import Call
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import merged
+from polyroute.providers.encoding import merged, say_streamed
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
@@ -49,7 +49,7 @@ class OpenAIResponses:
 
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
-        missing = [name for name in self._unsupported if asks(name, getattr(request, name, None))]
+        missing = wanted(request, self._unsupported)
         if isinstance(request, ChatRequest):
             for message in request.messages:
                 if (message.name is not None or type(message.content) is not str) and unsayable(message):
@@ -92,11 +92,7 @@ class OpenAIResponses:
             body["user"] = call.user
         if request.extra:
             body = _joined(body, request.extra)
-        # Whether it is streamed is the call's own business, whatever extra says.
-        if stream:
-            body["stream"] = True
-        else:
-            body.pop("stream", None)
+        say_streamed(body, stream=stream)
         return dump(body)
 
     def decode(self, body: bytes, call: Call, /) -> ChatResponse[Any]:

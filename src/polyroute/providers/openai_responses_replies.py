@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from polyroute.providers.error_table import Said, error_of, error_within
+from polyroute.providers.error_table import Said, error_of, reply_in
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
     load,
     malformed,
-    promised_object,
     promised_text,
     text_or_none,
     tolerant,
@@ -39,10 +38,7 @@ def decode_response(body: bytes, host: Host) -> ChatResponse[Any]:
         ResponseDecodeError: It is not what the API promises, is not ready, or has nothing in it.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     output, status = data.get("output"), data.get("status")
     if status in _UNREADY:
         raise malformed(f"the reply is still {status}, and is not waited for", body)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from polyroute.deployments import EmbedCall
-from polyroute.providers.error_table import error_within
+from polyroute.providers.error_table import reply_in
 from polyroute.providers.gemini_embeddings import decode_embeddings
 from polyroute.providers.gemini_generate import Gemini, model_path
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, dump, load, malformed, promised_object, tolerant
+from polyroute.providers.json_bodies import JSON, dump, load, malformed, tolerant
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
 
@@ -64,10 +64,7 @@ def _decode_predictions(body: bytes, host: Host, *, count: int) -> EmbedResponse
         ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_within(value, host.errors)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host.errors)
     rows: list[JSON] = [each["embeddings"] for each in data.get("predictions") or ()]
     if len(rows) != count:
         raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
