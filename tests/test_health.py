@@ -106,7 +106,7 @@ class TestAFleet:
         for number in range(5_000):
             fleet.state(f"m{number}")
         assert fleet["busy"].in_flight == 1
-        assert len(fleet._states) <= 4_096
+        assert len(fleet.states) <= 4_096
 
     def test_estimates_from_what_it_has_seen(self):
         fleet = Fleet(Random(1))

@@ -11,7 +11,7 @@ from polyroute.messages import kind_of
 from polyroute.protocols import RetryPolicy
 from polyroute.schemas import format_of_model, tool_of_function
 from polyroute.settings import Timeout, unbuilt
-from polyroute.types import NamedTool, ResponseFormat, Tool, ToolChoice
+from polyroute.types import NamedTool, OnBreak, ResponseFormat, Tool, ToolChoice
 
 __all__ = ["ChatArguments", "EmbedArguments", "StreamArguments", "check_params", "read_arguments"]
 
@@ -57,7 +57,7 @@ class ChatArguments(CallArguments, total=False):
 class StreamArguments(ChatArguments, total=False):
     """What `stream` takes beside the messages."""
 
-    on_break: str
+    on_break: OnBreak
     hold: int
 
 
@@ -183,7 +183,9 @@ def _tool(tool: object, where: str) -> Tool:
         function = tool.get("function")
         if tool.get("type", "function") != "function" or not isinstance(function, Mapping):
             raise _Fault('is {"type": "function", "function": {…}}; a host\'s own tools go in extra=', where)
-        return _tool_of_dict(function, f"{where}.function")
+        # Some put it beside the function, and some into it.
+        mark = _mark(tool, where) or _mark(function, f"{where}.function")
+        return _tool_of_dict(function, f"{where}.function", mark)
     if not callable(tool):
         raise _Fault(f"is a dict, a Tool or a function, not {kind_of(tool)}", where)
     try:
@@ -192,7 +194,14 @@ def _tool(tool: object, where: str) -> Tool:
         raise _Fault(f"has a signature that gives no JSON schema: {exc}", where) from None
 
 
-def _tool_of_dict(function: Mapping[str, Any], where: str) -> Tool:
+def _mark(given: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+    mark = given.get("cache_control")
+    if mark is not None and not isinstance(mark, Mapping):
+        raise _Fault('is a dict such as {"type": "ephemeral"}', f"{where}.cache_control")
+    return None if mark is None else dict(mark)
+
+
+def _tool_of_dict(function: Mapping[str, Any], where: str, mark: dict[str, Any] | None) -> Tool:
     name, description, strict = (function.get(key) for key in ("name", "description", "strict"))
     if not isinstance(name, str) or not name:
         raise _Fault("is the tool's name", f"{where}.name")
@@ -203,7 +212,7 @@ def _tool_of_dict(function: Mapping[str, Any], where: str) -> Tool:
     parameters = function.get("parameters") or {"type": "object", "properties": {}}
     if not isinstance(parameters, Mapping):
         raise _Fault("is a JSON schema", f"{where}.parameters")
-    return Tool(name, description or "", dict(parameters), strict=strict)
+    return Tool(name, description or "", dict(parameters), strict=strict, cache_control=mark)
 
 
 def _tool_choice(value: object) -> ToolChoice:
@@ -298,6 +307,12 @@ def _retry(value: object) -> object:
     return value
 
 
+def _on_break(value: object) -> OnBreak:
+    if value not in ("raise", "restart", "resume"):
+        raise _Fault(f'is "raise", "restart" or "resume", not {value!r}')
+    return cast("OnBreak", value)
+
+
 def _off(name: str, off: object) -> Callable[[object], Any]:
     def read(value: object) -> object:
         if value != off:
@@ -318,8 +333,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "retry": _retry,
     "fallbacks": _flag,
     "cache": _off("cache", None),
-    "on_break": _off("on_break", "raise"),
-    "hold": _off("hold", 0),
+    "on_break": _on_break,
+    "hold": _whole(0),
     "max_tokens": _whole(1),
     "temperature": _number,
     "top_p": _number,

@@ -20,9 +20,9 @@ ARGUMENTS = (
 )
 _PARTS: Mapping[str, type] = MappingProxyType({"images": Image, "audio": Audio, "files": File})
 _SHAPES = frozenset({"json_schema", "json_object"})
-CAPABILITIES = ARGUMENTS | frozenset(_PARTS) | _SHAPES
+CAPABILITIES = ARGUMENTS | frozenset(_PARTS) | _SHAPES | {"prefill", "prompt_caching"}
 """Every name that `Deployment.capabilities` may hold: an argument of a call, a kind of part in a
-message, or a kind of response format."""
+message, a kind of response format, or `prefill` and `prompt_caching`, which no call asks for by name."""
 
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 

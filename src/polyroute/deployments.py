@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from polyroute.capabilities import ARGUMENTS, check_capabilities, lacking_of_family
-from polyroute.errors import ConfigurationError, did_you_mean
-from polyroute.settings import Price, Secret, SupportsSecret, Timeout, unbuilt
+from polyroute.errors import ConfigurationError, PolyrouteError, did_you_mean
+from polyroute.replies import RateLimits
+from polyroute.settings import CircuitBreaker, Hedge, Limits, Price, Secret, SupportsSecret, Timeout, unbuilt
+from polyroute.replies import ChatResponse
 from polyroute.types import ChatRequest, EmbedRequest
 
 if TYPE_CHECKING:
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
     from polyroute.protocols import Provider, RetryPolicy, Strategy
 
 __all__ = ["ApiKey", "Call", "Deadline", "Deployment", "EmbedCall", "Route"]
+
+Rung: TypeAlias = (
+    "str | ChatResponse[Any] | Callable[[ChatRequest, PolyrouteError], Awaitable[str | ChatResponse[Any] | None]]"
+)
+"""What is said where nobody answers: a text, a reply, or an async function of the request and the error
+that gives one of these, or None for the next rung."""
 
 ApiKey: TypeAlias = str | SupportsSecret | Callable[[], str | Awaitable[str]]
 
@@ -48,7 +56,7 @@ class Deployment:
     weight: float = field(default=1.0, kw_only=True)
     region: str | None = field(default=None, kw_only=True)
     tags: Sequence[str] = field(default=(), kw_only=True)
-    limits: None = field(default=None, kw_only=True)
+    limits: Limits | None = field(default=None, kw_only=True)
     price: Price | None = field(default=None, kw_only=True)
     context_window: int | None = field(default=None, kw_only=True)
     capabilities: Mapping[str, bool] | None = field(default=None, kw_only=True)
@@ -56,7 +64,7 @@ class Deployment:
     may_drop: Sequence[str] = field(default=(), kw_only=True)
     space: str | None = field(default=None, kw_only=True)
     timeout: Timeout | float | None = field(default=None, kw_only=True)
-    breaker: EllipsisType | None = field(default=..., kw_only=True)
+    breaker: CircuitBreaker | EllipsisType | None = field(default=..., kw_only=True)
     headers: Mapping[str, str] | None = field(default=None, kw_only=True)
     params: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
@@ -71,12 +79,12 @@ class Deployment:
                 f'{owner}: a model is named "provider/model", such as "openai/gpt-5-mini", '
                 "without control characters"
             )
-        if self.limits is not None:
-            unbuilt(owner, "limits")
+        if self.limits is not None and not isinstance(self.limits, Limits):
+            raise ConfigurationError(f"{owner}: limits is a Limits(rpm=…, tpm=…), not {self.limits!r}")
         if self.like is not None and not (isinstance(self.like, str) and _MODEL.fullmatch(self.like)):
             raise ConfigurationError(f'{owner}: like names a "provider/model", not {self.like!r}')
-        if self.breaker is not ... and self.breaker is not None:
-            unbuilt(owner, "breaker")
+        if self.breaker is not ... and not isinstance(self.breaker, CircuitBreaker | None):
+            raise ConfigurationError(f"{owner}: breaker is a CircuitBreaker(…) or None, not {self.breaker!r}")
         if self.id is not None and (not self.id or not self.id.isprintable()):
             raise ConfigurationError(f"{owner}: id is a name that can be printed, not {self.id!r}")
         if not isinstance(self.weight, int | float) or not isfinite(self.weight) or self.weight < 0:
@@ -93,6 +101,27 @@ class Deployment:
         object.__setattr__(self, "timeout", attempt_timeout(owner, self.timeout))
         object.__setattr__(self, "headers", _headers(owner, self.headers))
         object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
+
+    @classmethod
+    def for_keys(cls, model: str, keys: Sequence[ApiKey], *, id: str | None = None, **options: Any) -> list[Self]:
+        """A deployment for each of *keys*, which differ in nothing else: put them into one route. A key that
+        is refused is left out, and one that is told to wait makes room for the next at once.
+
+        The ids are *id* with `#1`, `#2` and so on, or else those that a router gives to equal models.
+        *options* are those of `Deployment`.
+        """
+        if isinstance(keys, str) or not isinstance(keys, Sequence) or not keys:
+            raise ConfigurationError("Deployment.for_keys: keys is a list of them, and not empty")
+        return [
+            cls(model, id=None if id is None else f"{id}#{place}", api_key=key, **options)
+            for place, key in enumerate(keys, start=1)
+        ]
+
+    def is_like(self, other: Deployment) -> bool:
+        """Whether what was learnt of *other* holds for this one too: the same model, host and key."""
+        return (self.model, self.base_url, self.region, self.api_key, self.provider) == (
+            other.model, other.base_url, other.region, other.api_key, other.provider
+        )  # fmt: skip
 
     @property
     def prefix(self) -> str:
@@ -160,8 +189,8 @@ class Route:
     params: Mapping[str, Any] | None = field(default=None, kw_only=True)
     timeout: Timeout | float | None = field(default=None, kw_only=True)
     retry: RetryPolicy | EllipsisType | None = field(default=..., kw_only=True)
-    hedge: EllipsisType | None = field(default=..., kw_only=True)
-    degrade: EllipsisType | tuple[()] | None = field(default=..., kw_only=True)
+    hedge: Hedge | EllipsisType | None = field(default=..., kw_only=True)
+    degrade: Sequence[Rung] | EllipsisType | None = field(default=..., kw_only=True)
     after_content_filter: Literal["raise", "fallback"] = field(default="raise", kw_only=True)
 
     def __new__(cls, *_: object, **options: object) -> Self:
@@ -169,9 +198,10 @@ class Route:
         return object.__new__(cls)
 
     def __post_init__(self) -> None:
-        for name in ("hedge", "degrade"):
-            if getattr(self, name) not in (..., None, ()):
-                unbuilt("Route", name)
+        if self.hedge is not ...:
+            object.__setattr__(self, "hedge", checked_hedge("Route", self.hedge))
+        if self.degrade is not ...:
+            object.__setattr__(self, "degrade", checked_rungs("Route", self.degrade))
         if self.after_content_filter not in ("raise", "fallback"):
             raise ConfigurationError(
                 f'Route: after_content_filter is "raise" or "fallback", not {self.after_content_filter!r}'
@@ -187,11 +217,15 @@ class Deadline:
     """The moment by which an attempt must show its next sign of life.
 
     It holds the whole way for a plain reply; for a stream it moves on with each token. Times are
-    moments on the event loop's clock; *end* is that of the whole call, and *scope* what cancels
-    the attempt, where the engine does so itself.
+    moments on the event loop's clock; *end* is that of the whole call, *scope* what cancels the
+    attempt, where the engine does so itself, and *waits* says that somebody has begun to wait since
+    the last token. *min_rate* is the floor of a stream, in tokens a second.
     """
 
-    __slots__ = ("_between_tokens", "_moves", "_whole", "at", "end", "phase", "scope")
+    __slots__ = (
+        "_asked", "_between_tokens", "_grace", "_moves", "_pace", "_tokens", "_waited", "_whole",
+        "at", "end", "phase", "scope", "waits",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -200,11 +234,17 @@ class Deadline:
         attempt: float = inf,
         first_token: float = inf,
         between_tokens: float | None = None,
+        min_rate: float | None = None,
     ) -> None:
         self.end: float = end
         self._whole = min(end, attempt)
         self._between_tokens = inf if between_tokens is None else between_tokens
+        self._grace = _GRACE * self._between_tokens
+        self._pace = inf if not min_rate else 1 / min_rate
+        self._tokens = 0
+        self._asked = self._waited = 0.0
         self._moves = False
+        self.waits: bool = False
         self.at: float = min(self._whole, first_token)
         self.phase: str = "first_token" if first_token < self._whole else "attempt"
         self.scope: CancelScope | None = None
@@ -217,12 +257,20 @@ class Deadline:
         """
         if self._moves:
             self._moves = False
+            self.waits = True
+            self._asked = now
             self.phase = "between_tokens"
-            self.at = min(self.end, now + self._between_tokens)
+            patience = min(self._between_tokens, self._grace + self._tokens * self._pace - self._waited)
+            self.at = min(self.end, now + patience)
         return self.at
 
-    def token_passed(self) -> None:
-        """Count the next wait anew: a stream's token was handed on."""
+    def token_passed(self, tokens: int = 1, now: float | None = None) -> None:
+        """Count the next wait anew: about *tokens* tokens of a stream were handed on, *now* if somebody
+        `waits`."""
+        if self.waits and now is not None:
+            self._waited += now - self._asked
+            self.waits = False
+        self._tokens += tokens
         self._moves = True
 
     def head_came(self) -> None:
@@ -238,7 +286,8 @@ class _Addressed:
     """A request on its way to one deployment.
 
     *model* is its name as it is sent. *timeout* holds the limits as they were merged for this
-    attempt, *deadline* when they run out. *user* is set only where it may be told to the host.
+    attempt, *deadline* when they run out. *user* is set only where it may be told to the host. Where
+    *hear* is set, a provider calls it once a response's head has come, with what reads its `RateLimits`.
     """
 
     deployment: Deployment
@@ -246,6 +295,9 @@ class _Addressed:
     timeout: Timeout
     deadline: Deadline
     user: str | None = None
+    hear: Callable[[Callable[[], RateLimits | None]], None] | None = field(
+        default=None, repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +312,26 @@ class EmbedCall(_Addressed):
     """What a provider gets to turn into vectors."""
 
     request: EmbedRequest
+
+
+def checked_hedge(owner: str, given: object) -> Hedge | None:
+    """*given*, if it says when to hedge, or that nobody does."""
+    if given is None or isinstance(given, Hedge):
+        return given
+    raise ConfigurationError(f'{owner}: hedge is a Hedge(after="p95") or None, not {given!r}')
+
+
+def checked_rungs(owner: str, given: object) -> tuple[Rung, ...]:
+    """*given* as the rungs of a ladder."""
+    rungs = () if given is None else given
+    if not isinstance(rungs, Sequence) or isinstance(rungs, str):
+        raise ConfigurationError(f'{owner}: degrade is a sequence, such as ["Please try later."], not {given!r}')
+    for rung in rungs:
+        if not (isinstance(rung, str | ChatResponse) or callable(rung)) or rung == "":
+            raise ConfigurationError(
+                f"{owner}: degrade holds texts, ChatResponses and async functions of (request, error), not {rung!r}"
+            )
+    return tuple(rungs)
 
 
 def names(owner: str, what: str, given: Sequence[str] | None) -> tuple[str, ...]:
@@ -303,6 +375,8 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
         raise ConfigurationError(f"{owner}: timeout is a Timeout(…) or a number of seconds, not {given!r}")
     return Timeout(attempt=given)
 
+
+_GRACE = 1.5  # times the wait between tokens; the floor's allowance before the first token counts
 
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 

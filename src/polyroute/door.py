@@ -15,6 +15,7 @@ from polyroute._engine.listing import listings
 from polyroute._engine.plan import Plan
 from polyroute._engine.run import Run
 from polyroute.arguments import ChatArguments, EmbedArguments, StreamArguments, read_arguments
+from polyroute.deployments import names
 from polyroute.errors import ConfigurationError
 from polyroute.fleet import Fleet
 from polyroute.messages import Messages, read_input, read_messages
@@ -49,6 +50,21 @@ class Core:
             raise ConfigurationError(
                 "the router is in use through sync(); use it either so or from its event loop"
             )
+
+    def rest(self, id: str, *, paused: bool) -> None:
+        """Let the deployments that *id* names rest, or have them asked again."""
+        for each in self.plan.named(id):
+            if each.is_pattern:
+                raise ConfigurationError(f"{id} is a pattern: name one of its models, such as {each.prefix}/…")
+            self.fleet.rest(each.id or "", paused=paused)
+
+    def replace(self, plan: Plan) -> None:
+        """Have calls that begin from now on run on *plan*."""
+        kept = {each.id: each for each in self.plan.deployments}
+        now = {each.id: each for each in plan.deployments}
+        changed = [id for id, each in kept.items() if id not in now or not each.is_like(now[id])]
+        self.plan = plan
+        self.fleet.forget(changed, tuple(id or "" for id in now))
 
     def begin_sync(self) -> None:
         """Keep the router's calls to a thread that will claim it.
@@ -102,6 +118,14 @@ class Door:
     def explain(self, messages: Messages, arguments: Mapping[str, object]) -> Coroutine[Any, Any, Decision]:
         return explain(*self._chat(messages, arguments, CHAT))
 
+    async def rehearse(
+        self, messages: Messages, fail: Sequence[str], arguments: Mapping[str, object]
+    ) -> ChatResponse[Any]:
+        request, run = self._chat(messages, arguments, CHAT)
+        ids = names("rehearse", "fail", fail)
+        run.failing = frozenset(each.id or "" for name in ids for each in run.plan.named(name))
+        return await pipeline.chat(request, run)
+
     def models(self) -> Coroutine[Any, Any, tuple[Listing, ...]]:
         self.core.check()
         return listings(self.core.plan)
@@ -128,7 +152,9 @@ class Door:
         total = target.timeout.merged(read.get("timeout")).total
         now = anyio.current_time()
         read["deadline"] = deadline = None if total is None else now + total
-        return read, Run(plan, core.fleet, None if plan.suspends else now, deadline)
+        return read, Run(
+            plan, core.fleet, None if plan.suspends else now, deadline, degrade=target.degrade
+        )
 
     def _own(self, arguments: Mapping[str, object], known: frozenset[str]) -> dict[str, Any]:
         """The arguments in their own types; a retry policy of None means without."""

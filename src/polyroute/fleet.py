@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,33 +11,124 @@ from random import Random
 import anyio
 
 from polyroute.deployments import Deployment
-from polyroute.errors import AttemptError
-from polyroute.health import failure_sample, peak_ewma, share
+from polyroute.errors import (
+    AttemptError,
+    AuthenticationError,
+    NotFoundError,
+    OutputValidationError,
+    PermissionDeniedError,
+    PolyrouteError,
+    QuotaExhaustedError,
+    RateLimitError,
+    RejectedError,
+)
+from polyroute.events import (
+    BreakerClosed,
+    BreakerOpened,
+    DeploymentBarred,
+    DeploymentPaused,
+    DeploymentResumed,
+    DeploymentsReplaced,
+    Listeners,
+)
+from polyroute.health import Breaker, Samples, failure_sample, peak_ewma, share
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Vitals
-from polyroute.replies import Attempt
+from polyroute.replies import Attempt, RateLimits, headroom_of
+from polyroute.queues import Queue
+from polyroute.settings import CircuitBreaker, Hedge
 from polyroute.tokens import estimate_prompt
 from polyroute.types import ChatRequest, Request, Usage
 
-__all__ = ["Fleet", "State", "learn"]
+__all__ = ["Fleet", "State", "learn", "refused_for_good", "weight_of"]
 
 _REPLY = 256  # tokens that a reply is taken to have while nothing is known of a deployment's
 _WEIGHT = 0.1  # of the newest reply's length in the mean
 _MOST = 4_096  # states; callers may name what they like of a pattern
 
+_RETRIES = 10.0  # second tries that a deployment has in hand (gRPC A6: maxTokens)
+_REFUND = 0.1  # of a second try, for each answer (gRPC A6: tokenRatio)
+
+_BAR, _LONGEST_BAR = 0.5, 8.0  # seconds, doubling, for a 429 that does not say how long
+
+_FOR_GOOD = (AuthenticationError, PermissionDeniedError, NotFoundError, QuotaExhaustedError)
+
 
 @dataclass(slots=True)
-class State(Vitals):
-    """One deployment's vitals with what they are computed from."""
+class State:
+    """One deployment's vitals, what they are computed from, and what holds calls back from it.
 
+    *held* says that something may: that it is *paused*, or its *breaker* not closed. *retries* are
+    the second tries that it has in hand. *barred* is from when until when its host wants to be left
+    alone. *answers* and *first_tokens* are samples of its times. *told* reads what its host last told
+    of its limits, and says when that was; *room* gives what our own count leaves of them.
+    """
+
+    in_flight: int = 0
+    latency: float | None = None
+    ttft: float | None = None
+    error_rate: float = 0.0
     sampled: float = 0.0
     reply_tokens: float | None = None
+    held: bool = False
+    paused: bool = False
+    breaker: Breaker | None = None
+    retries: float = _RETRIES
+    barred: tuple[float, float] | None = None
+    refusals: int = 0  # 429 in a row
+    answers: Samples | None = None
+    first_tokens: Samples | None = None
+    waiting: int = 0
+    told: tuple[Callable[[], RateLimits | None], float] | None = None
+    room: Callable[[], float] | None = None
+
+    def guarded_by(self, settings: CircuitBreaker | None) -> None:
+        """Have a breaker of these settings, or none."""
+        if settings is None:
+            self.breaker = None
+        elif self.breaker is None or self.breaker.settings is not settings:
+            self.breaker = Breaker(settings)
+
+    def barred_for(self, now: float) -> float:
+        """Seconds that the host still wants to be left alone."""
+        if self.barred is None:
+            return 0.0
+        since, until = self.barred
+        if since <= now < until:
+            return until - now
+        self.barred = None
+        return 0.0
+
+    def _headroom(self, now: float) -> float:
+        own = 1.0 if self.room is None else self.room()
+        if self.told is None:
+            return own
+        read, since = self.told
+        told = read()
+        return own if told is None else min(own, headroom_of(told, now - since))
+
+    def vitals(self, now: float) -> Vitals:
+        breaker = self.breaker
+        return Vitals(
+            in_flight=self.in_flight,
+            latency=self.latency,
+            ttft=self.ttft,
+            error_rate=self.error_rate,
+            headroom=self._headroom(now),
+            breaker="closed" if breaker is None else breaker.state(now),
+            waiting=self.waiting,
+            share=1.0 if breaker is None else breaker.share(now),
+            paused=self.paused,
+            barred=self.barred_for(now),
+        )
 
 
 class Fleet:
     """The state of all deployments, and the `FleetView` that strategies get.
 
-    *lacks* holds the capabilities that hosts have said their models have not, by deployment.
+    *lacks* holds the capabilities that hosts have said their models have not, by deployment,
+    *listeners* who hears of what changes here, *queues* the calls that wait for room, and *credit*
+    the calls that may be asked twice.
     """
 
     def __init__(
@@ -45,41 +137,67 @@ class Fleet:
         states: dict[str, State] | None = None,
         lacks: dict[str, frozenset[str]] | None = None,
     ) -> None:
-        self._states: dict[str, State] = {} if states is None else states
+        self.states: dict[str, State] = {} if states is None else states
         self.lacks: dict[str, frozenset[str]] = {} if lacks is None else lacks
+        self.listeners: Listeners = Listeners()
+        self.queues: dict[object, Queue] = {}
+        self.credit: dict[Hedge, float] = {}
         self._rng = rng
 
     def __getitem__(self, deployment: Deployment | str, /) -> Vitals:
         id = deployment if isinstance(deployment, str) else deployment.id
-        return self._states.get(id or "") or Vitals()
+        state = self.states.get(id or "")
+        if state is None:
+            return _UNKNOWN
+        timed = state.breaker is not None or state.barred is not None or state.told is not None
+        return state.vitals(self.now if timed else 0.0)
 
     def state(self, id: str) -> State:
         """The live state of the deployment called *id*, made where there is none yet."""
-        state = self._states.get(id)
+        state = self.states.get(id)
         if state is None:
-            if len(self._states) >= _MOST:
+            if len(self.states) >= _MOST:
                 self._forget_one()
-            state = self._states[id] = State()
+            state = self.states[id] = State()
         return state
 
     def preview(self) -> Fleet:
         """The same fleet with a chance of its own, for asking what would happen."""
-        return Fleet(copy(self._rng), self._states, self.lacks)
+        return Fleet(copy(self._rng), self.states, self.lacks)
 
     def learn_lack(self, id: str, name: str) -> None:
         """Remember that the model of the deployment called *id* has no *name*."""
         if id in self.lacks or len(self.lacks) < _MOST:
             self.lacks[id] = self.lacks.get(id, frozenset()) | {name}
 
+    def rest(self, id: str, *, paused: bool) -> None:
+        """Let the deployment called *id* rest, or have it asked again."""
+        state = self.state(id)
+        if state.paused is paused:
+            return
+        state.paused = paused
+        state.held = True
+        if self.listeners.any:
+            told = DeploymentPaused if paused else DeploymentResumed
+            self.listeners.tell(told(at=self.now, deployment=id))
+
+    def forget(self, ids: Sequence[str | None], now_there: tuple[str, ...]) -> None:
+        """Forget what is known of the deployments called *ids*, which have changed or are gone."""
+        for id in ids:
+            self.states.pop(id or "", None)
+            self.lacks.pop(id or "", None)
+        if self.listeners.any:
+            self.listeners.tell(DeploymentsReplaced(at=self.now, deployments=now_there))
+
     def _forget_one(self) -> None:
-        idle = next((id for id, state in self._states.items() if not state.in_flight), None)
+        idle = next((id for id, state in self.states.items() if not state.in_flight), None)
         if idle is not None:
-            del self._states[idle]
+            del self.states[idle]
 
     @property
     def busy(self) -> bool:
         """Whether any attempt is in flight."""
-        return any(state.in_flight for state in self._states.values())
+        return any(state.in_flight for state in self.states.values())
 
     @property
     def now(self) -> float:
@@ -89,22 +207,76 @@ class Fleet:
     def rng(self) -> Random:
         return self._rng
 
+    def count(self, id: str, weight: float, now: float, *, probe: bool) -> None:
+        """Let the breaker of the deployment called *id* count an outcome; see `Breaker.count`."""
+        state = self.states[id]
+        breaker = state.breaker
+        if breaker is None or not breaker.count(weight, now, self._rng.random, probe=probe):
+            return
+        state.held = True
+        if not self.listeners.any:
+            return
+        if breaker.until is None:
+            self.listeners.tell(BreakerClosed(at=now, deployment=id))
+        else:
+            self._tell_opened(id, breaker, now)
+
+    def trip(self, id: str, now: float, reason: str) -> None:
+        """Open the breaker of the deployment called *id* for as long as it ever does."""
+        state = self.state(id)
+        if state.breaker is None or (state.breaker.until or 0.0) > now + state.breaker.settings.cooldown:
+            return
+        state.breaker.trip(now, reason)
+        state.held = True
+        if self.listeners.any:
+            self._tell_opened(id, state.breaker, now)
+
+    def _tell_opened(self, id: str, breaker: Breaker, now: float) -> None:
+        lasting = (breaker.until or now) - now
+        self.listeners.tell(BreakerOpened(at=now, deployment=id, lasting=lasting, reason=breaker.reason))
+
+    def bar(self, id: str, now: float, retry_after: float | None) -> None:
+        """Leave the deployment called *id* alone for as long as its host asked (429), or by backoff."""
+        state = self.state(id)
+        pause = min(_BAR * 2.0 ** min(state.refusals, 16), _LONGEST_BAR) if retry_after is None else retry_after
+        state.refusals += 1
+        if pause <= state.barred_for(now):
+            return
+        state.barred = (now, now + pause)
+        if self.listeners.any:
+            self.listeners.tell(DeploymentBarred(at=now, deployment=id, lasting=pause))
+
+    def call_next(self, queue: object, *, everybody: bool = False) -> None:
+        """Tell who waits first for what *queue* stands for that there may be room; *everybody*: in each."""
+        if everybody:
+            for each in self.queues.values():
+                each.call()
+        elif (waiting := self.queues.get(queue)) is not None:
+            waiting.call()
+
     def estimate(self, request: Request, deployment: Deployment, /) -> Decimal | None:
         if deployment.price is None:
             return None
+        return dollars(nanodollars(deployment.price, self.expected(request, deployment)))
+
+    def expected(self, request: Request, deployment: Deployment) -> Usage:
+        """The tokens that a call is expected to take there: its prompt's, and for the reply as many as it
+        may have, or else as such replies have had."""
         reply = 0.0
         if isinstance(request, ChatRequest):
-            state = self._states.get(deployment.id or "")
+            state = self.states.get(deployment.id or "")
             known = state.reply_tokens if state else None
             reply = _REPLY if known is None else known
             if request.max_tokens is not None:
                 reply = min(reply, request.max_tokens)
             reply *= request.n or 1
-        usage = Usage(estimate_prompt(request, deployment.like or deployment.model), round(reply))
-        return dollars(nanodollars(deployment.price, usage))
+        return Usage(estimate_prompt(request, deployment.like or deployment.model), round(reply))
 
 
-def learn(state: State, attempt: Attempt) -> None:
+_UNKNOWN = Vitals()
+
+
+def learn(state: State, attempt: Attempt, *, streamed: bool = False) -> None:
     """Take a finished attempt into its deployment's state."""
     error = attempt.error
     if error is not None and not isinstance(error, AttemptError):
@@ -116,6 +288,31 @@ def learn(state: State, attempt: Attempt) -> None:
         state.ttft = peak_ewma(state.ttft, attempt.ttft, elapsed)
     state.error_rate = share(state.error_rate, error is not None)
     state.sampled = attempt.ended
-    if attempt.usage is not None and error is None:
+    if error is not None:
+        return
+    state.refusals = 0
+    if state.retries < _RETRIES:
+        state.retries = min(state.retries + _REFUND, _RETRIES)
+    if attempt.usage is not None:
         seen, known = attempt.usage.output_tokens, state.reply_tokens
         state.reply_tokens = seen if known is None else known + _WEIGHT * (seen - known)
+
+
+def weight_of(error: PolyrouteError | None) -> float | None:
+    """How much an outcome counts against its deployment, from 0.0 to 1.0; None where it says nothing of it."""
+    match error:
+        case None:
+            return 0.0
+        case RateLimitError() | RejectedError():
+            return None  # Busy is not broken, and a judge's taste is not the host's fault.
+        case OutputValidationError():
+            return 0.5
+        case AttemptError():
+            return 1.0
+        case _:
+            return None
+
+
+def refused_for_good(error: PolyrouteError | None) -> bool:
+    """Whether *error* will not pass by itself: a bad key, no right, no such model, no money."""
+    return isinstance(error, _FOR_GOOD)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from polyroute.errors import PolyrouteError
-from polyroute.replies import Attempt, ChatChunk, ChatResponse, EmbedResponse
+from polyroute.replies import Attempt, ChatChunk, ChatResponse, EmbedResponse, RateLimits
 from polyroute.streams import ChatStream
 from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
 
@@ -28,6 +28,7 @@ __all__ = [
     "GiveUp",
     "HTTPRequest",
     "HTTPResponse",
+    "LearningLimiter",
     "Lease",
     "Limiter",
     "Middleware",
@@ -46,12 +47,14 @@ __all__ = [
 # --- who is asked -------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """What is known of one deployment now. Times are in seconds, rates and shares between 0 and 1.
 
     *latency* is a peak EWMA: it jumps up at once and decays slowly; None where nothing is known.
-    *headroom* is the share of its limits that is left.
+    *headroom* is the share of its limits that is left, *waiting* how many calls queue for them.
+    *share* is the part of its calls that its circuit breaker lets through, *paused* whether it was
+    told to rest, and *barred* for how many seconds its host still wants to be left alone.
     """
 
     in_flight: int = 0
@@ -60,6 +63,10 @@ class Vitals:
     error_rate: float = 0.0
     breaker: Literal["closed", "open", "half_open"] = "closed"
     headroom: float = 1.0
+    waiting: int = 0
+    share: float = 1.0
+    paused: bool = False
+    barred: float = 0.0
 
 
 class FleetView(Protocol):
@@ -152,9 +159,13 @@ class Provider(Protocol):
     - `format: str`: the wire format's name, which `extra` speaks.
     - `space: str`: the vector space of all its embeddings; without it each model has its own.
     - `cannot(request: Request) -> Collection[str]`: the arguments of this request that it cannot honour.
+    - `understands(opaque: Opaque) -> bool`: whether it has words for a part of another maker's, such as a
+      mark up to which to cache; what bears its own name reaches it anyway.
     - `needs(deployment: Deployment) -> str | None`: what is missing before the deployment can be
       asked, such as `"no key: set OPENAI_API_KEY"`.
     - `keeps_deadlines = True`: it raises `AttemptTimeoutError` by itself when `call.deadline` passes.
+    - `prefill(model: str) -> Literal["exact", "trimmed"] | None`: how its models take the beginning of
+      their own answer as the last message: as it is, without the space at its end, or (None) not.
     - `models(deployment: Deployment, deadline: Deadline) -> Collection[str]`, async: the names of the
       models that the deployment's key reaches.
     - `aclose()`: called when the router closes.
@@ -266,18 +277,45 @@ class Lease(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No room now: *retry_after* seconds until there may be, None where there never will."""
+    """No room now: *retry_after* seconds until time alone may make some; `math.inf` where only a lease
+    that is settled can, None where there never will be."""
 
     retry_after: float | None = None
     reason: str = ""
 
 
 class Limiter(Protocol):
-    """Says whether there is room. It never waits: the engine goes elsewhere first, then queues."""
+    """Says whether there is room. It never waits: the engine goes elsewhere first, then queues.
+
+    Optional, each looked for by name:
+
+    - `headroom(deployment: Deployment) -> float`: the share that is left of its scarcest limit.
+    - `learn(deployment: Deployment, told: RateLimits) -> None`: what its host says now of its limits.
+    - `rate_limited(deployment: Deployment, *, started: float, retry_after: float | None) -> tuple[str,
+      float] | None`: its host answered 429 to an attempt that began at the moment *started*; gives the
+      limit that this lowers and the share of it that is left, if any.
+    """
 
     async def reserve(
         self, request: Request, deployment: Deployment, estimate: Usage, /
     ) -> Lease | Refusal: ...
+
+
+@runtime_checkable
+class LearningLimiter(Limiter, Protocol):
+    """A `Limiter` that also heeds what hosts say. Times are moments on the event loop's clock."""
+
+    def headroom(self, deployment: Deployment) -> float:
+        """The share that is left of the scarcest of its limits, from 0.0 to 1.0."""
+        ...
+
+    def learn(self, deployment: Deployment, told: RateLimits) -> None:
+        """Heed what the deployment's host has just told of its limits."""
+        ...
+
+    def rate_limited(self, deployment: Deployment, *, started: float, retry_after: float | None) -> None:
+        """Heed a 429 to an attempt that *started* then; for *retry_after* seconds it wants to be left alone."""
+        ...
 
 
 # --- what travels -------------------------------------------------------------------------------
@@ -361,8 +399,8 @@ class EmbedFormat(Protocol):
 class WireFormat(Protocol):
     """How one API writes requests and replies: pure functions of bytes.
 
-    Optional: `cannot(request: Request) -> Collection[str]`, as a `Provider` has it, and the methods
-    of `EmbedFormat`.
+    Optional: `cannot(request: Request) -> Collection[str]` and `understands(opaque: Opaque) -> bool`, as
+    a `Provider` has them, and the methods of `EmbedFormat`.
     """
 
     @property

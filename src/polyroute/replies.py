@@ -30,12 +30,17 @@ __all__ = [
     "Exclusion",
     "Listing",
     "Ranked",
+    "RateLimits",
+    "RateWindow",
     "ToolCallDelta",
     "Trace",
+    "headroom_of",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
 Reply = TypeVar("Reply", "ChatResponse[Any]", "EmbedResponse", "ChatChunk")
+
+_MINUTE = 60.0  # what most limits count, where the host does not say
 
 AttemptKind: TypeAlias = Literal["first", "retry", "fallback", "hedge", "restart", "resume"]
 
@@ -47,6 +52,7 @@ class Attempt:
     *started* and *ended* are moments on the event loop's clock, *ttft* the seconds to the first
     token of a stream, *reason* why the deployment was chosen, in words. *cost* is in US dollars,
     None where a price is unknown. *dropped* names the arguments that the deployment may drop and did.
+    *abandoned*: another attempt of the call answered first, and this one was cut short.
     """
 
     deployment: str
@@ -59,6 +65,7 @@ class Attempt:
     reason: str = ""
     kind: AttemptKind = "first"
     dropped: tuple[str, ...] = ()
+    abandoned: bool = False
 
     @property
     def latency(self) -> float:
@@ -70,11 +77,12 @@ class Attempt:
 class Exclusion:
     """Why a deployment was no candidate, in words and by *cause*: it does not serve this `kind` of
     call, something is missing in its `setup`, the call's `tags` forbid it, it cannot honour the
-    *argument* that is named, or what this call's `attempts` have shown."""
+    *argument* that is named, it is `paused`, its circuit `breaker` holds calls back, its `limits` have
+    no room, or what this call's `attempts` have shown."""
 
     deployment: str
     reason: str
-    cause: Literal["kind", "setup", "tags", "argument", "attempts"]
+    cause: Literal["kind", "setup", "tags", "argument", "paused", "breaker", "limits", "attempts"]
     argument: str | None = None
 
     def __str__(self) -> str:
@@ -273,6 +281,43 @@ class EmbedResponse(Sequence[list[float]]):
         return iter(self.vectors)
 
 
+@dataclass(frozen=True, slots=True)
+class RateWindow:
+    """What a host said of one of its limits; None is what it did not say.
+
+    *of* is what it counts. *limit* of them may be had in *span* seconds, and *remaining* are left; in
+    *reset* seconds all of them will be there again.
+    """
+
+    of: Literal["requests", "tokens", "input_tokens", "output_tokens"]
+    limit: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+    span: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What a host said of its limits with a reply, as each of them stood then."""
+
+    windows: tuple[RateWindow, ...]
+
+
+def headroom_of(told: RateLimits, age: float) -> float:
+    """The share that is left of the scarcest limit, *age* seconds after the host told; 1.0 where it
+    said of none how much that is, or all of them have been reset since."""
+    return min((_left(window, age) for window in told.windows), default=1.0)
+
+
+def _left(window: RateWindow, age: float) -> float:
+    reset = (window.span or _MINUTE) if window.reset is None else window.reset
+    if window.remaining is None or age >= reset:
+        return 1.0
+    if window.limit is None:
+        return 1.0 if window.remaining else 0.0
+    return min(window.remaining / window.limit, 1.0)
+
+
 def unusual(parts: Sequence[Part]) -> tuple[Part, ...]:
     """*parts*, where they say more than text, reasoning and tool calls do; else ()."""
     usual = [type(part) for part in parts if type(part) is not ToolCall]
@@ -284,7 +329,9 @@ def unusual(parts: Sequence[Part]) -> tuple[Part, ...]:
 def told(attempt: Attempt) -> str:
     """One attempt in a few words, without anything that a host or a caller said."""
     error = attempt.error
-    if error is None:
+    if attempt.abandoned:
+        outcome = "abandoned, since another answered first,"
+    elif error is None:
         outcome = "answered"
     else:
         status = getattr(error, "status", None)

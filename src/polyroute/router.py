@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from types import EllipsisType, ModuleType, TracebackType
     from typing import Unpack
 
-    from polyroute.deployments import Deployment, Route
+    from polyroute.arguments import ChatArguments
+    from polyroute.deployments import Deployment, Route, Rung
+    from polyroute.events import EventStream
     from polyroute.interop.blocking import Blocking
     from polyroute.interop.transport import HTTPXTransport
-    from polyroute.protocols import Middleware, RetryPolicy, Strategy
-    from polyroute.replies import Listing
-    from polyroute.settings import Timeout
+    from polyroute.messages import Messages
+    from polyroute.protocols import FleetView, Limiter, Middleware, RetryPolicy, Strategy
+    from polyroute.replies import ChatResponse, Listing
+    from polyroute.settings import CircuitBreaker, Hedge, Timeout
     from polyroute.sync import SyncRouter
     from polyroute.transports.choosing import GivenTransport
 
@@ -31,6 +34,10 @@ class RouterOptions(TypedDict, total=False):
     strategy: Strategy | None
     retry: RetryPolicy | None
     timeout: Timeout | float | None
+    hedge: Hedge | None
+    degrade: Sequence[Rung]
+    breaker: CircuitBreaker | None
+    limiter: Limiter | None
     tags: Sequence[str]
     params: Mapping[str, Any] | None
     middleware: Sequence[Middleware]
@@ -50,8 +57,13 @@ class Router(Calls):
         strategy: Who of a route's candidates is asked; by default the first in order.
         retry: What follows when each has failed; None: no second try on a deployment.
         timeout: Limits in seconds, by phase; a number limits each attempt, None lifts all limits.
+        hedge: When a second deployment is asked beside a silent one.
+        degrade: What is said where nobody answers, in order: a text, a reply, or an async function of
+            the request and the error that gives one of these, or None for the next.
         tags: Only deployments that bear them all are asked; `"!x"`: only those that do not bear x.
         params: Arguments of a call that a deployment, a route and the call itself may override.
+        breaker: When a failing deployment is left alone; None: never.
+        limiter: Says whether there is room, in the place of the deployments' own `limits`.
         middleware: Wraps each call; the first in the list is outermost.
         transport: `"httpx"`, `"httpx2"`, `"aiohttp"` (asyncio only), a client of one of these of
             your own, or a `Transport`.
@@ -70,12 +82,12 @@ class Router(Calls):
         strategy: Strategy | None = None,
         retry: RetryPolicy | EllipsisType | None = ...,
         timeout: Timeout | float | EllipsisType | None = ...,
-        hedge: None = None,
-        degrade: tuple[()] = (),
+        hedge: Hedge | None = None,
+        degrade: Sequence[Rung] | None = (),
         tags: Sequence[str] | None = (),
         params: Mapping[str, Any] | None = None,
-        breaker: None = None,
-        limiter: None = None,
+        breaker: CircuitBreaker | EllipsisType | None = ...,
+        limiter: Limiter | None = None,
         cache: None = None,
         budgets: tuple[()] = (),
         ledger: None = None,
@@ -88,30 +100,30 @@ class Router(Calls):
         **unknown: Never,
     ) -> None:
         from polyroute.door import Door
-        from polyroute.wiring import unbuilt_options, wired
+        from polyroute.wiring import Options, Wiring, unbuilt_options
 
         for name in unknown:
             raise ConfigurationError(f"Router has no option {name!r}{did_you_mean(name, _options())}")
         unbuilt_options(
-            none={
-                "hedge": hedge, "breaker": breaker, "limiter": limiter, "cache": cache, "ledger": ledger, "state": state
-            },
-            empty={"degrade": degrade, "budgets": budgets, "guards": guards},
-        )  # fmt: skip
-        self._core, self._http = wired(
-            deployments,
-            routes=routes,
+            none={"cache": cache, "ledger": ledger, "state": state},
+            empty={"budgets": budgets, "guards": guards},
+        )
+        options = Options(
             fallbacks=fallbacks,
             strategy=strategy,
             retry=retry,
             timeout=timeout,
+            hedge=hedge,
+            degrade=degrade,
             tags=tags,
             params=params,
+            breaker=breaker,
+            limiter=limiter,
             middleware=middleware,
-            transport=transport,
             send_user=send_user,
-            rng=rng,
         )
+        self._wiring = Wiring(options, transport=transport, rng=rng)
+        self._core = self._wiring.core(deployments, routes)
         super().__init__(Door(self._core, {}))
         self._blocking: Blocking | None = None
 
@@ -176,10 +188,61 @@ class Router(Calls):
         are not among it. Nothing is raised for a host that cannot say: its listing holds the error."""
         return await self._door.models()
 
+    @property
+    def fleet(self) -> FleetView:
+        """What is known of each deployment now: `router.fleet["id"]` is its `Vitals`."""
+        return self._core.fleet
+
+    def events(self) -> EventStream:
+        """What happens in the router from now on: `async with router.events() as events`, and then
+        `async for event in events`. It costs nothing where nobody listens."""
+        from polyroute.events import EventStream
+
+        return EventStream(self._core.fleet.listeners)
+
+    def pause(self, id: str) -> None:
+        """Ask the deployment called *id* no more, until `resume`. Calls in flight finish.
+
+        Raises:
+            UnknownModelError: There is none of that name.
+        """
+        self._core.rest(id, paused=True)
+
+    def resume(self, id: str) -> None:
+        """Ask the deployment called *id* again.
+
+        Raises:
+            UnknownModelError: There is none of that name.
+        """
+        self._core.rest(id, paused=False)
+
+    def replace(
+        self, deployments: Sequence[Deployment | str], *, routes: Mapping[str, Route] | None = None
+    ) -> None:
+        """Route the calls that begin from now on to these deployments, under the options that the router
+        was made with. What is known of a deployment that stays is kept; calls in flight finish as they began.
+
+        Raises:
+            ConfigurationError: They make no router; nothing has changed then.
+        """
+        self._core.replace(self._wiring.plan(deployments, routes))
+
+    async def rehearse(
+        self, messages: Messages = "Reply with OK.", *, fail: Sequence[str], **arguments: Unpack[ChatArguments]
+    ) -> ChatResponse[Any]:
+        """Make a call in which the deployments called *fail* are down: they are not asked, and nothing is
+        held against them. The others are the real ones: the reply's `trace` proves who stands in for whom.
+
+        Raises:
+            UnknownModelError: There is none of a name in *fail*.
+            PolyrouteError: As `chat` does; nobody stands in.
+        """
+        return await self._door.rehearse(messages, fail, arguments)
+
     async def aclose(self) -> None:
         """Close the connections; a call after it is a `ConfigurationError`. May be called twice."""
         self._core.closed, self._core.entered = True, False
-        await self._http.aclose()
+        await self._wiring.providers.aclose()
 
     async def __aenter__(self) -> Self:
         self._core.check()
@@ -196,7 +259,7 @@ class Router(Calls):
         shown = [f"[{', '.join(repr(each.id) for each in plan.deployments)}]"]
         if plan.routes:
             shown.append(f"routes={sorted(plan.routes)}")
-        return f"Router({', '.join((*shown, f'transport={self._http.transport_name!r}'))})"
+        return f"Router({', '.join((*shown, f'transport={self._wiring.providers.transport_name!r}'))})"
 
 
 def _options() -> tuple[str, ...]:

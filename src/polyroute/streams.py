@@ -6,6 +6,7 @@ import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -25,7 +26,7 @@ from polyroute.types import (
     amended,
 )
 
-__all__ = ["ChatStream", "Gathered", "Outcome", "Source", "Through", "told_in_chunks"]
+__all__ = ["ChatStream", "Gathered", "Outcome", "Replay", "Source", "Through", "told_in_chunks"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -183,6 +184,15 @@ class Gathered:
         self._finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
 
+    def copy(self) -> Gathered:
+        """The same so far, to go on by itself."""
+        return deepcopy(self)
+
+    @property
+    def branches(self) -> bool:
+        """Whether it is more than one text: it calls tools, or has further choices."""
+        return bool(self._calls or self._choices)
+
     def add(self, chunk: ChatChunk) -> None:
         """Take one more chunk; one that says `restarted` voids those before it."""
         if chunk.restarted:
@@ -283,7 +293,7 @@ class _Call:
         return ToolCall(self.id, self.name, raw_arguments="".join(self.arguments))
 
 
-class _Replay:
+class Replay:
     """The source of a stream that tells a whole reply."""
 
     def __init__(self, response: ChatResponse[Any]) -> None:
@@ -304,7 +314,7 @@ class _Replay:
 
 
 async def _replayed(response: ChatResponse[Any]) -> Source:
-    return _Replay(response)
+    return Replay(response)
 
 
 def told_in_chunks(reply: ChatResponse[Any]) -> list[ChatChunk]:

@@ -20,9 +20,11 @@ __all__ = [
     "Content",
     "EmbedRequest",
     "File",
+    "FINISH_REASONS",
     "FinishReason",
     "Image",
     "Message",
+    "OnBreak",
     "NamedTool",
     "Opaque",
     "Part",
@@ -43,6 +45,8 @@ V = TypeVar("V")
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "other"]
+OnBreak: TypeAlias = Literal["raise", "restart", "resume"]
+FINISH_REASONS: tuple[FinishReason, ...] = ("stop", "length", "tool_calls", "content_filter", "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,9 @@ class ToolResult:
 class Opaque:
     """What only its maker understands (a thinking signature, encrypted reasoning).
 
-    It goes back to a provider whose name is *origin* and is left out for every other.
+    It goes back to a provider whose name is *origin* and is left out for every other. A mark that the
+    prompt may be cached up to here, `Opaque("anthropic", {"cache_control": {"type": "ephemeral"}})`, goes
+    to each that knows such marks, in its own words.
     """
 
     origin: str
@@ -179,13 +185,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that a model may ask for. *parameters* is a JSON schema of an object."""
+    """A function that a model may ask for. *parameters* is a JSON schema of an object.
+
+    *cache_control* marks that the prompt may be cached up to here, as Anthropic says it:
+    `{"type": "ephemeral"}`. Hosts that cache unasked pass over it.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     _: KW_ONLY
     strict: bool | None = None
+    cache_control: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +313,7 @@ class ChatRequest(Request):
     reasoning_effort: str | None = None
     logprobs: bool | int | None = None
     n: int | None = None
-    on_break: Literal["raise"] = "raise"
+    on_break: OnBreak = "raise"
     hold: int = 0
 
 

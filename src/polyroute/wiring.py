@@ -3,64 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from types import EllipsisType
 from typing import Any
 
+import anyio
+
 from polyroute._engine.plan import PREFIXES, Plan, number
 from polyroute.arguments import check_params
-from polyroute.deployments import Deployment, Route, attempt_timeout, names
+from polyroute.deployments import (
+    Deployment,
+    Route,
+    Rung,
+    attempt_timeout,
+    checked_hedge,
+    checked_rungs,
+    names,
+)
 from polyroute.door import Core
 from polyroute.errors import ConfigurationError, did_you_mean
 from polyroute.fleet import Fleet
-from polyroute.protocols import Middleware, Provider, RetryPolicy, Strategy, Transport
+from polyroute.protocols import Limiter, Middleware, Provider, RetryPolicy, Strategy, Transport
 from polyroute.retries import ExponentialBackoff
-from polyroute.settings import Timeout, unbuilt
+from polyroute.settings import CircuitBreaker, Hedge, Timeout, unbuilt
 from polyroute.strategies import Ordered
 from polyroute.transports.choosing import check_transport, name_of, transport_of
 
-__all__ = ["Providers", "unbuilt_options", "wired"]
+__all__ = ["Options", "Providers", "Wiring", "unbuilt_options"]
 
 _NO_RETRY = ExponentialBackoff(max_retries=0)
 
 
-def wired(
-    deployments: Sequence[Deployment | str],
-    *,
-    routes: Mapping[str, Route] | None,
-    fallbacks: Sequence[str] | None,
-    strategy: Strategy | None,
-    retry: RetryPolicy | EllipsisType | None,
-    timeout: Timeout | float | EllipsisType | None,
-    tags: Sequence[str] | None,
-    params: Mapping[str, Any] | None,
-    middleware: Sequence[Middleware] | None,
-    transport: object,
-    send_user: bool,
-    rng: Random | None,
-) -> tuple[Core, Providers]:
-    """What a router of these options runs on. They are those of `Router`, each by its name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a router was configured with beside its deployments and routes, each by its name there."""
 
-    Raises:
-        ConfigurationError: They make no router; the text says which of them does not, and why.
-    """
-    chance = rng or Random()  # noqa: S311 - it spreads load and keeps no secret
-    providers = Providers(transport)
-    plan = Plan(
-        deployments=providers.placed(deployments),
-        routes=_checked_routes(routes or {}),
-        fallbacks=names("Router", "fallbacks", fallbacks),
-        strategy=strategy or Ordered(),
-        retry=_with_chance(ExponentialBackoff() if retry is ... else retry or _NO_RETRY, chance),
-        no_retry=_NO_RETRY,
-        timeout=_timeout(timeout),
-        tags=names("Router", "tags", tags),
-        params=check_params("Router", params or {}),
-        middleware=tuple(middleware or ()),
-        send_user=send_user,
-    )
-    return Core(plan, Fleet(chance)), providers
+    fallbacks: Sequence[str] | None
+    strategy: Strategy | None
+    retry: RetryPolicy | EllipsisType | None
+    timeout: Timeout | float | EllipsisType | None
+    hedge: Hedge | None
+    degrade: Sequence[Rung] | None
+    tags: Sequence[str] | None
+    params: Mapping[str, Any] | None
+    breaker: CircuitBreaker | EllipsisType | None
+    limiter: Limiter | None
+    middleware: Sequence[Middleware] | None
+    send_user: bool
+
+
+class Wiring:
+    """Makes what a router runs on, and makes it anew where its deployments are replaced."""
+
+    def __init__(self, options: Options, *, transport: object, rng: Random | None) -> None:
+        self.providers = Providers(transport)
+        self._options = options
+        self._rng = rng or Random()  # noqa: S311 - it spreads load and keeps no secret
+        self._limiter: Limiter | None = None
+        breaker = options.breaker
+        if not isinstance(breaker, CircuitBreaker | EllipsisType | None):
+            raise ConfigurationError(f"Router: breaker is a CircuitBreaker(…) or None, not {breaker!r}")
+        # One object for all, so that a state knows whether its breaker is still the one it should have.
+        self._breaker = CircuitBreaker() if isinstance(breaker, EllipsisType) else breaker
+
+    def core(self, deployments: Sequence[Deployment | str], routes: Mapping[str, Route] | None) -> Core:
+        """What a router of these deployments and routes shares with all that is bound to it."""
+        return Core(self.plan(deployments, routes), Fleet(self._rng))
+
+    def plan(self, deployments: Sequence[Deployment | str], routes: Mapping[str, Route] | None) -> Plan:
+        """What these deployments and routes come to, under the router's options.
+
+        Raises:
+            ConfigurationError: They make no router; the text says which of them does not, and why.
+        """
+        options = self._options
+        placed = self.providers.placed(deployments)
+        retry = options.retry
+        return Plan(
+            deployments=placed,
+            routes=_checked_routes(routes or {}),
+            fallbacks=names("Router", "fallbacks", options.fallbacks),
+            strategy=options.strategy or Ordered(),
+            retry=_with_chance(ExponentialBackoff() if retry is ... else retry or _NO_RETRY, self._rng),
+            no_retry=_NO_RETRY,
+            timeout=_timeout(options.timeout),
+            tags=names("Router", "tags", options.tags),
+            params=check_params("Router", options.params or {}),
+            middleware=tuple(options.middleware or ()),
+            send_user=options.send_user,
+            breaker=self._breaker,
+            limiter=options.limiter or self._own_limiter(placed),
+            limits_are_foreign=options.limiter is not None,
+            hedge=checked_hedge("Router", options.hedge),
+            degrade=checked_rungs("Router", options.degrade),
+        )
+
+    def _own_limiter(self, deployments: Sequence[Deployment]) -> Limiter | None:
+        """The limiter that keeps the deployments' own `limits`, where one has some."""
+        if self._limiter is None and any(each.limits is not None for each in deployments):
+            # Limiters are loaded where something is limited.
+            from polyroute.limits import LocalLimiter
+
+            self._limiter = LocalLimiter(anyio.current_time)
+        return self._limiter
 
 
 def unbuilt_options(*, none: Mapping[str, object], empty: Mapping[str, object]) -> None:

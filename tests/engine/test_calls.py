@@ -100,7 +100,7 @@ class TestAChat:
             with pytest.raises(TypeError):
                 await router.embed("hi", temperature=3)
 
-    @pytest.mark.parametrize("argument", ["cache", "on_break", "hold"])
+    @pytest.mark.parametrize("argument", ["cache"])
     async def test_an_argument_whose_room_is_not_built_takes_its_default_only(self, argument):
         async with Router([deployment("a")]) as router:
             with pytest.raises((ConfigurationError, TypeError), match=argument):

@@ -121,7 +121,7 @@ class TestAPattern:
             for number in range(10_000):
                 await router.chat("hi", model=f"p/m{number}")
             assert len(router._core.plan._targets) <= 1_024
-            assert len(router._core.fleet._states) <= 4_096
+            assert len(router._core.fleet.states) <= 4_096
 
 
 class TestWhatIsNotHere:

@@ -15,22 +15,33 @@ from polyroute.errors import AttemptError, ConfigurationError
 from polyroute.protocols import Choice, Strategy
 from polyroute.types import Request
 
-__all__ = ["candidates_of", "choose", "key_of", "kin", "rested", "untried"]
+__all__ = ["akin", "candidates_of", "choose", "key_of", "kin", "least_bad", "rested", "untried"]
 
 _EPSILON = 1e-3  # seconds; what adding and subtracting moments may lose
 
 
-def candidates_of(request: Request, leg: Leg, run: Run) -> Sequence[Deployment]:
-    """The candidates of *leg* as the call stands; who is left out is kept in the run's record."""
+def candidates_of(request: Request, leg: Leg, run: Run, *, despite: bool = False) -> Sequence[Deployment]:
+    """The candidates of *leg* as the call stands, *despite* what their breakers say; who is left out is
+    kept in the run's record."""
     candidates, excluded = eligible(
-        request, leg, run.history, learnt=run.fleet.lacks, asked=run.asked, format=run.format, space=run.space
+        request,
+        leg,
+        run.history,
+        learnt=run.fleet.lacks,
+        asked=run.asked,
+        format=run.format,
+        space=run.space,
+        states=run.fleet.states,
+        now=run.began if run.began is not None and not run.history else anyio.current_time(),
+        chance=run.chance,
+        despite=despite,
     )
     if request.extra is not None and run.format is None and candidates:
         # `extra` speaks the format of the call's first candidate; those of another one are left out.
         first = leg.seats[candidates[0].id or ""].format
         if first and body_of(request.extra, run.plan.prefixes):
             run.format = first
-            return candidates_of(request, leg, run)
+            return candidates_of(request, leg, run, despite=despite)
     for exclusion in excluded:
         run.excluded.setdefault(exclusion.deployment, exclusion)
     return candidates
@@ -65,14 +76,16 @@ async def choose(
         raise ConfigurationError(
             f"{type(strategy).__name__}.choose gave {choice.deployment!r}, which is none of its candidates"
         )
-    if not run.tried:
-        run.decide(leg, choice, candidates)
-    id = choice.deployment.id or ""
-    run.tried.add(id)
-    run.asked[id] = choice.deployment
-    if request.kind == "embed":
-        run.space = leg.seats[id].space  # Vectors of two spaces never stand in for each other.
     return choice
+
+
+def least_bad(request: Request, leg: Leg, run: Run) -> Deployment | None:
+    """Of those that only their circuit breakers hold back, the one that comes back first."""
+    states = run.fleet.states
+    held = {id for id, exclusion in run.excluded.items() if exclusion.cause == "breaker"}
+    waits = {id: breaker.until or 0.0 for id in held if (breaker := states[id].breaker) is not None}
+    here = [seat.deployment for id, seat in leg.seats.items() if id in waits]
+    return min(here, key=lambda each: waits[each.id or ""], default=None)
 
 
 def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key", "host", "model"]) -> bool:
@@ -85,11 +98,29 @@ def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key"
         case "host":
             return _host(one) == _host(failed)
         case "key":
-            return _host(one) == _host(failed) and key_of(one) == key_of(failed)
+            return one is failed or (_host(one) == _host(failed) and _same_key(one, failed))
+
+
+def akin(one: Deployment, deployments: Sequence[Deployment], *, any_model: bool = False) -> list[str]:
+    """The ids of those whom a host takes for the same as *one*, itself among them: asked with the same
+    key, and for the same model, or for any."""
+    same = [
+        each.id or ""
+        for each in deployments
+        if kin(each, one, "key") and (any_model or each.name == one.name)
+    ]
+    return same if one.id in same else [one.id or "", *same]
 
 
 def _host(deployment: Deployment) -> tuple[object, str]:
     return (deployment.provider, (deployment.base_url or "").rstrip("/"))
+
+
+def _same_key(one: Deployment, other: Deployment) -> bool:
+    """Whether both are asked with the same key; where neither was given one, that is the environment's,
+    if their provider needs any."""
+    key = key_of(one)
+    return key == key_of(other) and (key is not None or hasattr(one.provider, "needs"))
 
 
 def key_of(deployment: Deployment) -> object:

@@ -9,15 +9,17 @@ from typing import Any
 
 import anyio
 
-from polyroute._engine.attempt import OpenAttempt, call_of, judge, stamped
-from polyroute._engine.conclude import abandoned_usage
+from polyroute._engine.attempt import OpenAttempt, call_of, failed_finish, judge, stamped
+from polyroute._engine.conclude import abandoned_usage, flaw_of, with_usage
+from polyroute._engine.continuing import Seam
 from polyroute.errors import AttemptError, PolyrouteError, StreamInterruptedError
 from polyroute.replies import ChatChunk, ChatResponse
 from polyroute.streams import Gathered
-from polyroute.types import ChatRequest
+from polyroute.types import ChatRequest, amended
 
 __all__ = ["Committed", "answer_stream"]
 
+_CHARACTERS = 4  # about as many to a token; enough for a floor on a stream's rate
 _CLOSING = 5.0  # seconds that closing a stream may take before it is abandoned
 
 
@@ -34,32 +36,47 @@ async def answer_stream(attempt: OpenAttempt[ChatRequest]) -> Committed:
 
 class Committed:
     """The chunks of one attempt. What fails before `commit` returns is the attempt's failure; what
-    fails after it is the stream's, a `StreamInterruptedError`."""
+    fails after it is the stream's, a `StreamInterruptedError`.
 
-    __slots__ = ("_attempt", "_chunks", "_ended", "_gathered", "_pull", "_ready", "_response")
+    Where the attempt carries a broken stream on, *whole* begins with what that one said, and the two
+    are joined by a seam; else it is what this one has gathered.
+    """
+
+    __slots__ = (
+        "_chunks", "_ended", "_fails", "_gathered", "_pull", "_ready", "_response", "_seam", "attempt"
+    )  # fmt: skip
 
     def __init__(self, attempt: OpenAttempt[ChatRequest]) -> None:
-        self._attempt = attempt
+        self.attempt = attempt
         self._chunks: AsyncGenerator[ChatChunk, None] = attempt.seat.provider.stream(call_of(attempt))
-        self._gathered = attempt.gathered = Gathered()
+        self._gathered = attempt.gathered = attempt.whole = Gathered()
         self._ready: deque[ChatChunk] = deque()
         self._response: ChatResponse[Any] | None = None
         self._ended = False
+        breaker = attempt.seat.breaker
+        self._fails = breaker.failed_finishes if breaker is not None and breaker.failed_finishes else None
         self._pull = self._pulled if attempt.seat.keeps_deadlines else self._pulled_in_time
+        self._seam: Seam | None = None
+        if (before := attempt.run.before) is not None:
+            attempt.whole = before.copy()
+            self._seam = Seam(before.text, attempt.trimmed)
 
     async def commit(self) -> None:
-        attempt = self._attempt
+        attempt = self.attempt
+        kept_back = attempt.request.hold
         while (chunk := await self._pull()) is not None:
             self._ready.append(chunk)
-            if attempt.ttft is None and chunk.has_token:
-                attempt.ttft = anyio.current_time() - attempt.started
-                if not attempt.leg.judges:
+            if chunk.has_token:
+                if attempt.ttft is None:
+                    attempt.ttft = anyio.current_time() - attempt.started
+                kept_back -= 1
+                if kept_back <= 0 and not attempt.leg.judges:
                     return
         # It is whole and nobody has seen it, so what is wrong with it is still the attempt's failure.
-        self._response = await judge(attempt, self._gathered.response())
+        self._response = await judge(attempt, self._told())
 
     def asked(self) -> tuple[str, ...]:
-        attempt = self._attempt
+        attempt = self.attempt
         over = tuple(past.deployment for past in attempt.run.history)
         return (*over, attempt.deployment.id or "") if attempt.is_open else over
 
@@ -75,21 +92,21 @@ class Committed:
         raise failure
 
     async def finish(self) -> ChatResponse[Any]:
-        attempt = self._attempt
+        attempt = self.attempt
         if self._response is None:
             try:
-                self._response = await judge(attempt, self._gathered.response())
+                self._response = await judge(attempt, self._told())
             except AttemptError as error:
                 attempt.close(error)
                 raise
-        attempt.close()
+        attempt.close(flaw=flaw_of(attempt.adapted, self._response))
         return stamped(attempt, self._response)
 
     async def aclose(self) -> None:
         try:
             await self.close_generator()
         finally:
-            self._attempt.release()
+            self.attempt.release()
 
     async def close_generator(self) -> None:
         self._ended = True
@@ -102,23 +119,56 @@ class Committed:
             chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
             self._ended = True
-            return None
+            return self._rest()
         if chunk.deployment is None:
-            chunk = replace(chunk, deployment=self._attempt.deployment.id)
+            chunk = replace(chunk, deployment=self.attempt.deployment.id)
         self._gathered.add(chunk)
+        if self._seam is not None:
+            chunk = self._joined(chunk, self._seam)
         if chunk.has_token:
-            self._attempt.deadline.token_passed()
+            deadline = self.attempt.deadline
+            deadline.token_passed(
+                len(chunk.text) // _CHARACTERS or 1, anyio.current_time() if deadline.waits else None
+            )
+        if chunk.finish_reason is not None and self._fails is not None and chunk.finish_reason in self._fails:
+            raise failed_finish(self.attempt.seat.id, chunk.finish_reason)
         return chunk
 
+    def _joined(self, chunk: ChatChunk, seam: Seam) -> ChatChunk:
+        """The chunk without what it repeats of the part before; it may be held back for a while."""
+        text = seam.feed(chunk.text) if chunk.text else ""
+        if chunk.finish_reason is not None:
+            text += seam.end()
+        if text != chunk.text:
+            chunk = replace(chunk, text=text)
+        self.attempt.whole.add(chunk)
+        return chunk
+
+    def _rest(self) -> ChatChunk | None:
+        """What the seam still held back when the stream ended."""
+        if self._seam is None or not (text := self._seam.end()):
+            return None
+        chunk = ChatChunk(text=text, deployment=self.attempt.deployment.id)
+        self.attempt.whole.add(chunk)
+        return chunk
+
+    def _told(self) -> ChatResponse[Any]:
+        """The whole reply, with the usage of this attempt alone."""
+        attempt = self.attempt
+        if self._seam is None:
+            return self._gathered.response()
+        own = with_usage(attempt.adapted, self._gathered.response())
+        return amended(attempt.whole.response(), usage=own.usage)
+
     async def _pulled_in_time(self) -> ChatChunk | None:
-        attempt = self._attempt
+        attempt = self.attempt
         with anyio.CancelScope(deadline=attempt.deadline.by(anyio.current_time())):
             return await self._pulled()
         raise attempt.silent()
 
     def _interrupted(self, error: PolyrouteError) -> StreamInterruptedError:
         """The failure as the consumer gets it, after the attempt was closed with it."""
-        attempt = self._attempt
+        attempt = self.attempt
         attempt.usage = abandoned_usage(attempt.adapted, self._gathered)
         attempt.explain(error)
         cause = error
@@ -129,7 +179,7 @@ class Committed:
             attempt.close(error)
         interrupted = StreamInterruptedError(
             f"{attempt.deployment.id}: the stream broke after its first token: {cause}",
-            partial=self._gathered.text,
+            partial=attempt.whole.text,
             usage=attempt.usage,
             deployment=attempt.deployment.id,
         )

@@ -10,9 +10,10 @@ from polyroute.streams import Gathered
 from polyroute.tokens import estimate_prompt, estimate_text
 from polyroute.types import ChatRequest, EmbedRequest, Request, ResponseFormat, Usage, amended
 
-__all__ = ["abandoned_usage", "with_parsed", "with_prompt_usage", "with_usage"]
+__all__ = ["abandoned_usage", "flaw_of", "with_parsed", "with_prompt_usage", "with_usage"]
 
 _SILENT = Usage()
+_FLAWED = 0.5  # of a failure
 
 
 def with_usage(request: ChatRequest, response: ChatResponse[Any]) -> ChatResponse[Any]:
@@ -22,6 +23,17 @@ def with_usage(request: ChatRequest, response: ChatResponse[Any]) -> ChatRespons
         usage = Usage(estimate_prompt(request, response.model), _said(response), estimated=True)
         return amended(response, usage=usage)
     return response
+
+
+def flaw_of(request: ChatRequest, response: ChatResponse[Any]) -> float:
+    """How bad an answer is in itself, for its deployment's breaker: one that is empty, or that was cut
+    before half of the room that it was given, counts half."""
+    if response.finish_reason == "stop":
+        said = response.text or response.tool_calls or response.refusal or response.parts
+        return 0.0 if said or response.choices else _FLAWED
+    if response.finish_reason == "length" and request.max_tokens is not None and not response.choices:
+        return _FLAWED if response.usage.output_tokens < request.max_tokens / 2 else 0.0
+    return 0.0
 
 
 def with_parsed(request: ChatRequest, response: ChatResponse[Any]) -> ChatResponse[Any]:

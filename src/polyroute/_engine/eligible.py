@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from polyroute._engine.plan import Leg, Seat
@@ -14,6 +14,7 @@ from polyroute.errors import (
     ContentFilterError,
     ContextWindowExceededError,
 )
+from polyroute.fleet import State
 from polyroute.protocols import Provider
 from polyroute.replies import Attempt, Exclusion
 from polyroute.types import Request
@@ -21,6 +22,7 @@ from polyroute.types import Request
 __all__ = ["body_of", "eligible", "lacks_of", "tag_against"]
 
 _NOTHING: Mapping[str, frozenset[str]] = {}
+_NOBODY: Mapping[str, State] = {}
 
 
 def eligible(
@@ -32,12 +34,18 @@ def eligible(
     asked: Mapping[str, Deployment] | None = None,
     format: str | None = None,
     space: str | None = None,
+    states: Mapping[str, State] = _NOBODY,
+    now: float = 0.0,
+    chance: Callable[[], float] = float,
+    despite: bool = False,
 ) -> tuple[list[Deployment], list[Exclusion]]:
     """The deployments of *leg* that may serve *request*, in order, and why the others may not.
 
     *history* are the call's attempts so far, *asked* who was asked in them, by id. *format* is the
     wire format that the call's `extra` speaks, *space* the vector space that it has settled on;
     None where there is none. *learnt* holds what hosts have said that their models have not, by id.
+    *states* are the deployments' *now*, by id, and *chance* gives this call's number between 0 and 1;
+    *despite* what their breakers say.
     """
     candidates: list[Deployment] = []
     excluded: list[Exclusion] = []
@@ -54,6 +62,9 @@ def eligible(
         exclusion = _fixed(request, seat, tags, missing, format, space)
         if exclusion is None and history:
             exclusion = _learnt(seat.deployment, history, asked or {})
+        state = states.get(seat.id)
+        if exclusion is None and state is not None and state.held:
+            exclusion = _held(seat.id, state, now, chance, despite=despite)
         if exclusion is None:
             candidates.append(seat.deployment)
         else:
@@ -128,6 +139,27 @@ def _learnt(
         if isinstance(error, AttemptError) and not error.transient:
             return Exclusion(id, f"it refused for good in this call: {type(error).__name__}", "attempts")
     return None
+
+
+def _held(
+    id: str, state: State, now: float, chance: Callable[[], float], *, despite: bool
+) -> Exclusion | None:
+    """What keeps every call from it: a pause, or its circuit breaker."""
+    if state.paused:
+        return Exclusion(id, "it is paused", "paused")
+    breaker = state.breaker
+    if breaker is None or despite:
+        return None
+    share = breaker.share(now)
+    if share == 1.0 or (share and chance() < share):
+        return None
+    if breaker.until is None:
+        reason = f"it is on its way back, with {share:.0%} of its calls"
+    elif breaker.probing:
+        reason = "its circuit breaker is half-open, and a probe is under way"
+    else:
+        reason = f"its circuit breaker is open for {breaker.until - now:.1f} s more: {breaker.reason}"
+    return Exclusion(id, reason, "breaker")
 
 
 def _larger(deployment: Deployment, than: Deployment) -> bool:

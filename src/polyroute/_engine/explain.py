@@ -24,6 +24,7 @@ async def explain(request: ChatRequest, run: Run) -> Decision:
         strategy = copy(leg.strategy)
         candidates = untried(candidates_of(request, leg, run), run)
         while candidates and (choice := await choose(leg, request, candidates, run, strategy)):
+            run.take(leg, choice, candidates, request.kind)
             id = choice.deployment.id or ""
             ranking.append(Ranked(id, choice.reason, (choice.scores or {}).get(id), leg.route))
             candidates = [each for each in candidates if each is not choice.deployment]

@@ -21,7 +21,7 @@ __all__ = ["failed"]
 def failed(run: Run) -> PolyrouteError:
     """The error of a call for which every leg has ended."""
     if not run.history:
-        return _nobody(list(run.excluded.values()))
+        return _nobody(list(run.excluded.values()), run)
     last = run.history[-1].error
     if isinstance(last, BadRequestError) and last.lacks is not None:
         return _lacking(last.lacks, last, run)
@@ -47,7 +47,7 @@ def _lacking(name: str, last: BadRequestError, run: Run) -> UnsupportedParameter
     return error
 
 
-def _nobody(excluded: Sequence[Exclusion]) -> PolyrouteError:
+def _nobody(excluded: Sequence[Exclusion], run: Run) -> PolyrouteError:
     """The error of a call that nobody could be asked."""
     serving = [exclusion for exclusion in excluded if exclusion.cause != "kind"]
     reasons = reasons_of(excluded)
@@ -60,5 +60,22 @@ def _nobody(excluded: Sequence[Exclusion]) -> PolyrouteError:
             reasons=reasons,
         )
     return NoDeploymentAvailableError(
-        f"no deployment could be asked: {told_reasons or 'the strategy chose none'}", reasons=reasons
+        f"no deployment could be asked: {told_reasons or 'the strategy chose none'}",
+        reasons=reasons,
+        retry_after=_soonest(excluded, run),
     )
+
+
+def _soonest(excluded: Sequence[Exclusion], run: Run) -> float | None:
+    """Seconds until the first of those comes back whom a breaker or a host keeps away."""
+    states, now = run.fleet.states, run.fleet.now
+    waits: list[float] = []
+    for exclusion in excluded:
+        state = states.get(exclusion.deployment)
+        if state is None or exclusion.cause not in ("breaker", "limits"):
+            continue
+        if state.breaker is not None and state.breaker.until is not None:
+            waits.append(max(state.breaker.until - now, 0.0))
+        elif barred := state.barred_for(now):
+            waits.append(barred)
+    return min(waits, default=None)

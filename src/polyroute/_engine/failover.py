@@ -1,39 +1,35 @@
 """Until answered: who may serve, who is asked, and what follows when it fails.
 
 One loop serves every kind of call. A call's way is a row of legs: the route that was asked, its
-fallbacks, the router's. On each leg a strategy picks among the candidates; a failure in passing
-goes on to one that was not tried; when each has failed, the retry policy may wait and try again;
-then the next leg follows.
+fallbacks, the router's. On each leg a strategy picks among the candidates that have room; a failure
+in passing goes on to one that was not tried; when each has failed, the retry policy may wait and try
+again; then the next leg follows. Only when the way is at its end does a call wait for room, for a
+host that wants to be left alone, or for a breaker.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, assert_never
+from typing import Generic, TypeVar, assert_never
 
 import anyio
 
+from polyroute._engine.admission import Wait, admit, admit_in_turn
 from polyroute._engine.attempt import OpenAttempt
-from polyroute._engine.choosing import candidates_of, choose, kin, rested, untried
+from polyroute._engine.choosing import candidates_of, kin, least_bad, rested, untried
 from polyroute._engine.failed import failed
+from polyroute._engine.hedged import raced
 from polyroute._engine.plan import Leg
 from polyroute._engine.run import Run
+from polyroute._engine.verdict import tried
 from polyroute.deployments import Deployment
-from polyroute.errors import (
-    AttemptError,
-    AttemptTimeoutError,
-    BadRequestError,
-    ContentFilterError,
-    ContextWindowExceededError,
-    PolyrouteError,
-    RequestError,
-)
-from polyroute.protocols import Fallback, GiveUp, Retry
+from polyroute.errors import BadRequestError, RequestError
+from polyroute.protocols import Choice, Fallback, GiveUp, Retry
 from polyroute.replies import Attempt, told
-from polyroute.types import ChatRequest, EmbedRequest, Request
+from polyroute.types import ChatRequest, EmbedRequest
 
-__all__ = ["failover"]
+__all__ = ["Walk", "failover"]
 
 R = TypeVar("R", ChatRequest, EmbedRequest)
 Reply = TypeVar("Reply")
@@ -49,74 +45,164 @@ async def failover(request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awai
         FleetError: No deployment could serve it.
         DeadlineExceededError: The call's own time ran out.
     """
-    legs = run.plan.target(request.model, fallbacks=request.fallbacks).legs
-    bars: list[tuple[float, Leg]] = []
-    for position, leg in enumerate(legs):
-        candidates = untried(candidates_of(request, leg, run), run)
-        reply = await _along(leg, candidates, legs[position + 1 :], request, run, answer, bars)
-        if reply is not None:
-            return reply
-    # Nobody else is left, fallbacks included: sit out the bars that end before the deadline does.
-    while bars:
-        ends, leg = bars.pop(bars.index(min(bars, key=lambda bar: bar[0])))
-        if run.deadline is not None and run.deadline <= ends:
-            continue
-        await run.sleep(ends - anyio.current_time())
-        candidates = rested(candidates_of(request, leg, run), run)
-        reply = await _along(leg, candidates, (), request, run, answer, bars)
-        if reply is not None:
-            return reply
-    raise failed(run)
+    return await Walk(request, run, answer).go()
 
 
-async def _along(
-    leg: Leg,
-    candidates: Sequence[Deployment],
-    later: Sequence[Leg],
-    request: R,
-    run: Run,
-    answer: Callable[[OpenAttempt[R]], Awaitable[Reply]],
-    bars: list[tuple[float, Leg]],
-) -> Reply | None:
-    """Ask one leg's candidates until one answers; None where none did."""
-    while candidates:
-        choice = await choose(leg, request, candidates, run, leg.strategy)
-        if choice is None:
-            return None
-        attempt = OpenAttempt(
-            run,
-            leg,
-            request,
-            choice.deployment,
-            reason=choice.reason,
-            others_left=_anyone_left(candidates, later, request, run),
-        )
-        try:
-            return await answer(attempt)
-        except PolyrouteError as error:
-            attempt.explain(error)
-            if not _moves_on(error, leg):
-                attempt.release()
-                raise
-            if isinstance(error, AttemptTimeoutError) and run.is_over():
-                attempt.release()  # Not its limit but the call's own: that counts for nobody.
-                raise run.deadline_exceeded() from error
-            past = attempt.close(error)
-        except BaseException:
-            attempt.release()  # Cancelled or a bug: given back, and not counted.
-            raise
-        log.warning("%s", _Told(past))
-        if run.is_over():
-            raise run.deadline_exceeded() from past.error
-        candidates = await _after(past, leg, candidates, request, run, bars)
-    return None
+class Walk(Generic[R, Reply]):
+    """One call's way along its legs.
 
+    *bars* are moments until which hosts want to be left alone so long that the call went on, *waits*
+    the deployments that had no room.
+    """
 
-def _anyone_left(candidates: Sequence[Deployment], later: Sequence[Leg], request: Request, run: Run) -> bool:
-    """Whether somebody is there who was not asked in this call, fallbacks included."""
-    if untried(candidates, run):
-        return True
-    return any(untried(candidates_of(request, leg, run), run) for leg in later)
+    __slots__ = ("_answer", "_bars", "_legs", "_request", "_run", "_waits")
+
+    def __init__(self, request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awaitable[Reply]]) -> None:
+        self._request: R = request
+        self._run = run
+        self._answer = answer
+        self._legs = run.plan.target(request.model, fallbacks=request.fallbacks).legs
+        self._bars: list[tuple[float, Leg]] = []
+        self._waits: list[Wait] = []
+
+    async def go(self) -> Reply:
+        return await self._from(0)
+
+    async def go_on(self, past: Attempt, leg: Leg) -> Reply:
+        """The reply of the next deployment, after the stream of *past*, begun on *leg*, broke."""
+        candidates = await self._after(past, leg, candidates_of(self._request, leg, self._run))
+        reply = await self._along(leg, candidates)
+        return reply if reply is not None else await self._from(self._legs.index(leg) + 1)
+
+    async def _from(self, start: int) -> Reply:
+        request, run = self._request, self._run
+        for leg in self._legs[start:]:
+            candidates = untried(candidates_of(request, leg, run), run)
+            if candidates and (reply := await self._along(leg, candidates)) is not None:
+                return reply
+        reply = await self._in_turn()
+        if reply is None:
+            reply = await self._at_last()
+        if reply is None and not run.history:
+            reply = await self._in_need()
+        if reply is None:
+            raise failed(run)
+        return reply
+
+    async def _in_turn(self) -> Reply | None:
+        """Wait for room, where there will be some before the deadline."""
+        request, run = self._request, self._run
+        while self._waits:
+            admitted = await admit_in_turn(self._waits, request, run)
+            if admitted is None:
+                return None
+            leg, attempt = admitted
+            reply = await self._along(leg, candidates_of(request, leg, run), attempt)
+            if reply is not None:
+                return reply
+        return None
+
+    async def _at_last(self) -> Reply | None:
+        """Nobody else is left, fallbacks included: sit out the bars that end before the deadline does."""
+        request, run = self._request, self._run
+        while self._bars:
+            ends, leg = self._bars.pop(self._bars.index(min(self._bars, key=lambda bar: bar[0])))
+            if run.deadline is not None and run.deadline <= ends:
+                continue
+            await run.sleep(ends - anyio.current_time())
+            reply = await self._along(leg, rested(candidates_of(request, leg, run), run))
+            if reply is not None:
+                return reply
+        return None
+
+    async def _in_need(self) -> Reply | None:
+        """Every breaker is open: ask the least bad all the same, once (Envoy's panic routing)."""
+        for leg in self._legs:
+            if (deployment := least_bad(self._request, leg, self._run)) is not None:
+                choice = Choice(deployment, "nobody else is left, and of the bad it is the least")
+                run = self._run
+                run.take(leg, choice, [deployment], self._request.kind)
+                attempt = OpenAttempt(run, leg, self._request, deployment, reason=choice.reason)
+                return await self._along(leg, [deployment], attempt)
+        return None
+
+    async def _along(
+        self, leg: Leg, candidates: Sequence[Deployment], attempt: OpenAttempt[R] | None = None
+    ) -> Reply | None:
+        """Ask one leg's candidates until one answers; None where none did. *attempt* is the first, if it
+        is open already."""
+        run = self._run
+        while candidates:
+            if attempt is None:
+                attempt = await admit(leg, candidates, self._request, run, self._waits)
+            if attempt is None:
+                return None
+            past, reply = await self._tried(attempt, candidates)
+            if past is None:
+                return reply
+            log.warning("%s", _Told(past))
+            if run.is_over():
+                raise run.deadline_exceeded() from past.error
+            candidates = await self._after(past, leg, candidates)
+            attempt = None
+        return None
+
+    async def _tried(
+        self, attempt: OpenAttempt[R], candidates: Sequence[Deployment]
+    ) -> tuple[Attempt | None, Reply | None]:
+        """What came of an attempt: its record where it failed, or else the reply."""
+        others_left = self._anyone_left(attempt.leg, candidates)
+        attempt.limit(others_left=others_left)
+        if attempt.leg.hedge is not None and len(candidates) > 1:
+            return await raced(attempt, candidates, self._answer, attempt.leg.hedge)
+        return await tried(attempt, self._answer)
+
+    def _anyone_left(self, leg: Leg, candidates: Sequence[Deployment]) -> bool:
+        """Whether somebody is there who was not asked in this call, fallbacks included."""
+        run = self._run
+        if untried(candidates, run):
+            return True
+        later = self._legs[self._legs.index(leg) + 1 :]
+        return any(untried(candidates_of(self._request, each, run), run) for each in later)
+
+    async def _after(
+        self, past: Attempt, leg: Leg, candidates: Sequence[Deployment]
+    ) -> Sequence[Deployment]:
+        """The candidates for the next attempt on this leg after *past* failed; none ends the leg."""
+        request, run = self._request, self._run
+        failed_one = run.asked[past.deployment]
+        error = past.error
+        if isinstance(error, BadRequestError) and error.lacks is not None:
+            run.fleet.learn_lack(past.deployment, error.lacks)
+            droppable = error.lacks in failed_one.may_drop and error.lacks not in past.dropped
+            if droppable or error.lacks == "prefill":
+                return [failed_one]  # Once more, without it.
+            return untried(candidates_of(request, leg, run), run)
+        spared = candidates_of(request, leg, run)  # as the failure has left them
+        left = [each for each in candidates if each is not failed_one and each in spared]
+        if isinstance(error, RequestError):
+            return left
+        policy = request.retry or leg.retry
+        others = untried(left, run)
+        verdict = policy.decide(tuple(run.history), remaining=run.remaining(), others=len(others))
+        match verdict:
+            case Fallback(beyond):
+                return [each for each in left if not kin(each, failed_one, beyond)]
+            case Retry(delay, last_resort):
+                if last_resort:
+                    self._bars.append((anyio.current_time() + delay, leg))
+                    return ()
+                # Where nobody else is left, an open breaker is no reason to give up.
+                despite = not spared and not self._anyone_left(leg, ())
+                if not _in_hand(candidates_of(request, leg, run, despite=despite), run):
+                    return ()
+                log.info("%s: trying again in %.2f s", past.deployment, delay)
+                await run.sleep(delay)
+                return _in_hand(rested(candidates_of(request, leg, run, despite=despite), run), run)
+            case GiveUp():
+                return ()
+            case _:
+                assert_never(verdict)
 
 
 class _Told:
@@ -129,51 +215,11 @@ class _Told:
         return told(self._past)
 
 
-def _moves_on(error: PolyrouteError, leg: Leg) -> bool:
-    """Whether the call goes on after *error*; if not, it is about the request and comes out as itself."""
-    if isinstance(error, ContentFilterError):
-        return leg.filter_moves_on
-    if isinstance(error, BadRequestError) and error.lacks is not None:
-        return True
-    return isinstance(error, AttemptError | ContextWindowExceededError)
-
-
-async def _after(
-    past: Attempt,
-    leg: Leg,
-    candidates: Sequence[Deployment],
-    request: R,
-    run: Run,
-    bars: list[tuple[float, Leg]],
-) -> Sequence[Deployment]:
-    """The candidates for the next attempt on this leg after *past* failed; none ends the leg."""
-    failed_one = run.asked[past.deployment]
-    error = past.error
-    if isinstance(error, BadRequestError) and error.lacks is not None:
-        run.fleet.learn_lack(past.deployment, error.lacks)
-        if error.lacks in failed_one.may_drop and error.lacks not in past.dropped:
-            return [failed_one]  # Once more, without it.
-        return untried(candidates_of(request, leg, run), run)
-    spared = candidates_of(request, leg, run)  # as the failure has left them
-    left = [each for each in candidates if each is not failed_one and each in spared]
-    if isinstance(error, RequestError):
-        return left
-    policy = request.retry or leg.retry
-    others = untried(left, run)
-    verdict = policy.decide(tuple(run.history), remaining=run.remaining(), others=len(others))
-    match verdict:
-        case Fallback(beyond):
-            return [each for each in left if not kin(each, failed_one, beyond)]
-        case Retry(delay, last_resort):
-            if last_resort:
-                bars.append((anyio.current_time() + delay, leg))
-                return ()
-            if not spared:
-                return ()
-            log.info("%s: trying again in %.2f s", past.deployment, delay)
-            await run.sleep(delay)
-            return rested(candidates_of(request, leg, run), run)
-        case GiveUp():
-            return ()
-        case _:
-            assert_never(verdict)
+def _in_hand(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
+    """Those that were not asked yet, or have a second try in hand: the budget that stops a storm."""
+    states = run.fleet.states
+    return [
+        each
+        for each in candidates
+        if each.id not in run.tried or (state := states.get(each.id or "")) is None or state.retries >= 1
+    ]

@@ -1,8 +1,9 @@
-"""One call from the outside in: its deadline, then the application's middleware, then the loop.
+"""One call from the outside in: what is said at the worst, its deadline, then the application's
+middleware, then the loop.
 
-Each layer is here only where it is configured. The deadline stands outermost, so that it bounds
-what middleware and strategies do too; middleware stands outside the loop, so that it sees a call
-once, however many attempts that takes.
+Each layer is here only where it is configured. What is said at the worst stands outermost, since it is
+for a call whose time is over too. The deadline bounds what middleware and strategies do; middleware
+stands outside the loop, so that it sees a call once, however many attempts that takes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import anyio
 
 from polyroute._engine.attempt import OpenAttempt, answer_chat, answer_embed
 from polyroute._engine.committed import answer_stream
+from polyroute._engine.degraded import degraded
 from polyroute._engine.failover import failover
+from polyroute._engine.mended import mended_stream
 from polyroute._engine.run import Run
+from polyroute.errors import DeadlineExceededError, FleetError
 from polyroute.replies import ChatResponse, EmbedResponse
-from polyroute.streams import ChatStream, Source, Through
+from polyroute.streams import ChatStream, Replay, Source, Through
 from polyroute.types import ChatRequest, EmbedRequest
 
 __all__ = ["chat", "embed", "stream"]
@@ -33,6 +37,15 @@ Layer: TypeAlias = Callable[[Req, Handler[Req, Rep]], Coroutine[Any, Any, Rep]]
 
 async def chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
     """A whole reply."""
+    if not run.degrade:
+        return await _chat(request, run)
+    try:
+        return await _chat(request, run)
+    except (FleetError, DeadlineExceededError) as error:
+        return await degraded(request, run, error)
+
+
+async def _chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
     if not run.plan.suspends:
         return await failover(request, run, answer_chat)
     handler: Handler[ChatRequest, ChatResponse[Any]] = partial(_walk, run=run, answer=answer_chat)
@@ -53,9 +66,29 @@ async def embed(request: EmbedRequest, run: Run) -> EmbedResponse:
 
 def stream(request: ChatRequest, run: Run) -> ChatStream[Any]:
     """A streamed reply, of which nothing is asked before it is entered."""
-    if not run.plan.suspends:
-        return ChatStream(partial(failover, request, run, answer_stream))
-    return ChatStream(lambda: _in_time(run, _opened(request, run)))
+    if run.degrade:
+        return ChatStream(partial(_stream_or_degraded, request, run))
+    return ChatStream(partial(_stream, request, run))
+
+
+async def _stream_or_degraded(request: ChatRequest, run: Run) -> Source:
+    try:
+        return await _stream(request, run)
+    except (FleetError, DeadlineExceededError) as error:
+        return Replay(await degraded(request, run, error))
+
+
+async def _stream(request: ChatRequest, run: Run) -> Source:
+    if run.plan.suspends:
+        return await _in_time(run, _opened(request, run))
+    return await _begun(request, run)
+
+
+async def _begun(request: ChatRequest, run: Run) -> Source:
+    """The stream up to its first token, which goes on where it breaks if the call says so."""
+    if request.on_break != "raise":
+        return await mended_stream(request, run)
+    return await failover(request, run, answer_stream)
 
 
 async def _opened(request: ChatRequest, run: Run) -> Source:
@@ -68,7 +101,7 @@ async def _opened(request: ChatRequest, run: Run) -> Source:
 
 
 async def _unstarted(request: ChatRequest, *, run: Run) -> ChatStream[Any]:
-    return ChatStream(partial(_walk, request, run=run, answer=answer_stream))
+    return ChatStream(lambda: _begun(request, run.walk()))
 
 
 async def _walk(request: R, *, run: Run, answer: Callable[[OpenAttempt[R]], Awaitable[Reply]]) -> Reply:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, cast
+from types import EllipsisType
+from typing import Any, Literal, cast
 
-from polyroute.deployments import Deployment, Route, attempt_timeout
+from polyroute.deployments import Deployment, Route, Rung, attempt_timeout
 from polyroute.errors import ConfigurationError, UnknownModelError, did_you_mean
-from polyroute.protocols import Middleware, Provider, RetryPolicy, Strategy
+from polyroute.protocols import LearningLimiter, Limiter, Middleware, Provider, RetryPolicy, Strategy
 from polyroute.replies import Decision, Exclusion
-from polyroute.settings import Timeout
+from polyroute.settings import CircuitBreaker, Hedge, Timeout
 from polyroute.types import ChatRequest, EmbedRequest, Request
 
 __all__ = ["PREFIXES", "Leg", "Plan", "Seat", "Target"]
@@ -63,7 +64,9 @@ class Seat:
     """One deployment's place in a leg, with what the levels' settings come to there.
 
     *out* holds, by kind of call, why it is no candidate whatever the call looks like, and *lacks*
-    what it is known not to have.
+    what it is known not to have. *limited* says that it takes room to ask it, and *queue* stands for
+    that room: calls that wait for the same have the same. *prefill* is how its model takes the
+    beginning of its own answer, if it does.
     """
 
     deployment: Deployment
@@ -77,6 +80,14 @@ class Seat:
     format: str
     space: str
     keeps_deadlines: bool
+    breaker: CircuitBreaker | None
+    limited: bool
+    queue: object
+    prefill: Literal["exact", "trimmed"] | None
+
+    @property
+    def id(self) -> str:
+        return self.deployment.id or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +105,18 @@ class Leg:
     tags: tuple[str, ...]
     filter_moves_on: bool
     judges: bool
+    hedge: Hedge | None
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict[tuple[str, str], Decision])
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a name comes to: the legs of the way, and the limits that are fixed at the door."""
+    """What a name comes to: the legs of the way, and what is fixed at the door: the limits, and what is
+    said when nobody answers."""
 
     legs: tuple[Leg, ...]
     timeout: Timeout
+    degrade: tuple[Rung, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +134,12 @@ class Plan:
     params: Mapping[str, Any]
     middleware: tuple[Middleware, ...]
     send_user: bool
+    breaker: CircuitBreaker | None = None
+    limiter: Limiter | None = None
+    limits_are_foreign: bool = False
+    hedge: Hedge | None = None
+    degrade: tuple[Rung, ...] = ()
+    learner: LearningLimiter | None = field(init=False)
     observers: tuple[Strategy, ...] = field(init=False)
     suspends: bool = field(init=False)
     """Whether a call may wait elsewhere than in its attempts: in middleware or in a strategy."""
@@ -130,6 +150,8 @@ class Plan:
     def __post_init__(self) -> None:
         strategies = [self.strategy, *(route.strategy for route in self.routes.values() if route.strategy)]
         learning = {id(s): s for s in strategies if type(s).observe is not Strategy.observe}
+        learner = self.limiter if isinstance(self.limiter, LearningLimiter) else None
+        object.__setattr__(self, "learner", learner)
         object.__setattr__(self, "observers", tuple(learning.values()))
         waits = bool(self.middleware) or any(each.suspends for each in strategies)
         object.__setattr__(self, "suspends", waits)
@@ -150,6 +172,16 @@ class Plan:
                 self._targets.clear()
             target = self._targets[model, fallbacks] = self._worked_out(model, fallbacks=fallbacks)
         return target
+
+    def named(self, name: str) -> tuple[Deployment, ...]:
+        """The deployments that a `"provider/model"` or an id names.
+
+        Raises:
+            UnknownModelError: It names none.
+        """
+        if not (named := self.resolve(name)):
+            raise self._unknown(name)
+        return named
 
     def resolve(self, name: str) -> tuple[Deployment, ...]:
         """The deployments that a `"provider/model"` or an id names; () where neither does."""
@@ -177,7 +209,10 @@ class Plan:
         if fallbacks:
             passed = {leg.route for leg in legs}
             legs.extend(self._fallback_legs(self.fallbacks, legs[0].tags, passed=passed))
-        return Target(tuple(legs), self.timeout.merged(_total_of(route)))
+        degrade = self.degrade
+        if route is not None and not isinstance(route.degrade, EllipsisType):
+            degrade = tuple(route.degrade or ())
+        return Target(tuple(legs), self.timeout.merged(_total_of(route)), degrade)
 
     def _adhoc_leg(self, asked: Sequence[str]) -> Leg:
         found: dict[str, Deployment] = {}
@@ -240,6 +275,9 @@ class Plan:
         retry = self.retry
         if route is not None and route.retry is not ...:
             retry = route.retry or self.no_retry
+        hedge = self.hedge
+        if route is not None and not isinstance(route.hedge, EllipsisType):
+            hedge = route.hedge
         return Leg(
             route=name,
             seats={cast("str", each.id): self._seat(each, route) for each in members},
@@ -248,6 +286,7 @@ class Plan:
             tags=tags,
             filter_moves_on=route is not None and route.after_content_filter == "fallback",
             judges=type(strategy).accept is not Strategy.accept,
+            hedge=hedge,
         )
 
     def _seat(self, deployment: Deployment, route: Route | None) -> Seat:
@@ -268,6 +307,10 @@ class Plan:
             format=getattr(provider, "format", ""),
             space=deployment.space or str(getattr(provider, "space", deployment.known_as)),
             keeps_deadlines=getattr(provider, "keeps_deadlines", False),
+            breaker=self.breaker if isinstance(deployment.breaker, EllipsisType) else deployment.breaker,
+            limited=self.limiter is not None and (self.limits_are_foreign or deployment.limits is not None),
+            queue=deployment.limits or deployment.id,
+            prefill=_prefill(provider, deployment),
         )
 
     def _unknown(self, name: str) -> UnknownModelError:
@@ -343,6 +386,11 @@ def _left_out(
             for name in set(cannot(asked)) - set(deployment.may_drop):
                 out[kind] = Exclusion(id, f"it cannot honour {name} of its params", "argument", name)
     return out
+
+
+def _prefill(provider: Provider, deployment: Deployment) -> Literal["exact", "trimmed"] | None:
+    prefill = getattr(provider, "prefill", None)
+    return None if prefill is None else prefill(deployment.known_as)
 
 
 def _total_of(route: Route | None) -> Timeout | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import anyio
 
 from polyroute._engine.plan import Leg, Plan
-from polyroute.deployments import Deployment
+from polyroute.deployments import Deployment, Rung
 from polyroute.errors import DeadlineExceededError
 from polyroute.fleet import Fleet
 from polyroute.protocols import Choice
 from polyroute.replies import Attempt, Decision, Exclusion, Ranked, Trace, told
+from polyroute.streams import Gathered
 
 __all__ = ["Run"]
 
@@ -29,7 +31,9 @@ class Run:
     streamed. *history* holds the attempts that are over and *asked* who was asked in them, by id.
     The rest is of one walk along the legs: *tried*, who was asked on it; *excluded*, who was left
     out and why; its *decision*. *format* is the wire format that the call's `extra` speaks,
-    *space* the vector space of the embeddings it was begun with.
+    *space* the vector space of the embeddings it was begun with. *failing* are the ids of those that
+    fail in a rehearsal. *goes_on* says how a stream that broke goes on, and *before* what it said,
+    where that is carried on. *degrade* is what is said when nobody answers.
     """
 
     plan: Plan
@@ -44,6 +48,11 @@ class Run:
     decision: Decision = _UNDECIDED
     format: str | None = None
     space: str | None = None
+    failing: frozenset[str] = frozenset()
+    goes_on: Literal["restart", "resume"] | None = None
+    before: Gathered | None = None
+    degrade: tuple[Rung, ...] = ()
+    _chance: float | None = None
 
     def walk(self) -> Run:
         """The same call on a walk of its own: middleware may ask more than once, or twice at a time."""
@@ -55,7 +64,24 @@ class Run:
             self.streams,
             history=self.history,
             asked=self.asked,
+            failing=self.failing,
         )
+
+    def chance(self) -> float:
+        """A number between 0 and 1, the same for the whole call."""
+        if self._chance is None:
+            self._chance = self.fleet.rng.random()
+        return self._chance
+
+    def take(self, leg: Leg, choice: Choice, candidates: Sequence[Deployment], kind: str) -> None:
+        """Keep that the chosen one is asked, and with the first of them how the call was decided."""
+        if not self.tried:
+            self.decide(leg, choice, candidates)
+        id = choice.deployment.id or ""
+        self.tried.add(id)
+        self.asked[id] = choice.deployment
+        if kind == "embed":
+            self.space = leg.seats[id].space  # Vectors of two spaces never stand in for each other.
 
     def remaining(self) -> float | None:
         """Seconds until the deadline, not below 0; None where there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call
@@ -18,8 +18,9 @@ from polyroute.providers.encoding import say_streamed
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
+from polyroute.providers.prompt_caching import MARK, caches, is_mark, mark, marks_by_itself, resent, unmarked
 from polyroute.replies import ChatResponse
-from polyroute.types import ChatRequest, NamedTool, Request, ResponseFormat, Tool
+from polyroute.types import ChatRequest, NamedTool, Opaque, Request, ResponseFormat, Tool
 
 __all__ = ["AnthropicMessages"]
 
@@ -40,8 +41,11 @@ class AnthropicMessages:
     tool. Claude 4.5 and older must begin a tool loop with thought, so that one that another maker's
     model began is ended without.
 
-    What the host alone has words for, such as a text with its `cache_control`, may stand in a message as
-    `Opaque("anthropic", {"type": "text", …})`.
+    A long prompt whose caller marks nothing is marked, so that the host keeps what will come again: after the
+    tools, after what the system says, and after the last two turns of a user.
+
+    What the host alone has words for, such as a search result, may stand in a message as
+    `Opaque("anthropic", {"type": "search_result", …})`.
     """
 
     name = "anthropic-messages"
@@ -61,13 +65,26 @@ class AnthropicMessages:
                     break
         return missing
 
+    def prefill(self, model: str) -> Literal["trimmed"] | None:
+        # From 4.6 on a conversation must end with the user's words.
+        return "trimmed" if is_budgeted(model) else None
+
+    def understands(self, opaque: Opaque) -> bool:
+        """Whether it has words for a part of another maker's: for marks, up to which to cache."""
+        return is_mark(opaque)
+
     def path(self, call: Call, /, *, stream: bool) -> str:
         return "/messages"
 
     def encode(self, call: Call, /, *, stream: bool) -> bytes:
-        request = call.request
+        cached = caches(call.deployment)
+        request = call.request if cached else unmarked(call.request)
         system_turns = _SYSTEM_TURNS.search(call.model) is not None
         system, turns = conversation(request.messages, system_turns=system_turns)
+        tools = [_tool(tool) for tool in request.tools or ()]
+        if cached and marks_by_itself(request):
+            for blocks in (tools, system, *resent(turns)):
+                mark(blocks)
         max_tokens = request.max_tokens
         if max_tokens is None:
             max_tokens = most_tokens(call.model)  # which the host demands
@@ -79,8 +96,8 @@ class AnthropicMessages:
                 body[name] = value
         if request.stop:
             body["stop_sequences"] = request.stop
-        if request.tools:
-            body["tools"] = [_tool(tool) for tool in request.tools]
+        if tools:
+            body["tools"] = tools
         if (choice := _tool_choice(request)) is not None:
             body["tool_choice"] = choice
         if request.reasoning_effort is not None and not (
@@ -155,6 +172,8 @@ def _tool(tool: Tool) -> JSON:
         written["description"] = tool.description
     if tool.strict is not None:
         written["strict"] = tool.strict
+    if tool.cache_control is not None:
+        written[MARK] = tool.cache_control
     return written
 
 

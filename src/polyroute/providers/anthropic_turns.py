@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from polyroute.providers.encoding import base64_of, embedded, image_type
+from polyroute.providers.call_ids import with_call_ids
+from polyroute.providers.encoding import base64_of, embedded, image_type, object_of
 from polyroute.providers.json_bodies import JSON
+from polyroute.providers.prompt_caching import with_marks
 from polyroute.types import (
     Audio,
     File,
@@ -24,6 +26,8 @@ __all__ = ["conversation", "unsayable"]
 
 _SYSTEM = ("system", "developer")
 _PDF = "application/pdf"
+_CALL_IDS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def conversation(messages: Sequence[Message], *, system_turns: bool) -> tuple[list[JSON], list[JSON]]:
@@ -37,8 +41,10 @@ def conversation(messages: Sequence[Message], *, system_turns: bool) -> tuple[li
     """
     system: list[JSON] = []
     turns: list[JSON] = []
-    for place, message in enumerate(messages):
+    for place, message in enumerate(with_call_ids(messages, _CALL_IDS)):
         blocks = _blocks(message)
+        while blocks and message.role == "assistant" and blocks[-1].get("type") in _THOUGHTS:
+            blocks.pop()  # Thought that was cut short, and led to nothing, which the host refuses.
         role = "assistant" if message.role == "assistant" else "user"
         if message.role in _SYSTEM:
             if not turns:
@@ -92,7 +98,7 @@ def _blocks(message: Message) -> list[JSON]:
     if isinstance(content, str):
         # The host refuses a text of nothing but white space, which says nothing anyway.
         return [{"type": "text", "text": content}] if content.strip() else []
-    return [block for part in content if (block := _block(part)) is not None]
+    return with_marks(tuple(content), _block)
 
 
 def _block(part: Part) -> JSON | None:
@@ -104,10 +110,8 @@ def _block(part: Part) -> JSON | None:
         case Reasoning():
             # What was thought goes back in the opaque block with its signature, or not at all.
             return None
-        case ToolCall(id=id, name=name, arguments=arguments, raw_arguments=raw):
-            # What the model wrote is told in the way that the host's own documents advise.
-            given = arguments if arguments is not None else {"INVALID_JSON": raw}
-            return {"type": "tool_use", "id": _id(id), "name": name, "input": given}
+        case ToolCall(id=id, name=name):
+            return {"type": "tool_use", "id": id, "name": name, "input": object_of(part)}
         case ToolResult():
             return _result(part)
         case Image():
@@ -119,9 +123,9 @@ def _block(part: Part) -> JSON | None:
 
 
 def _result(result: ToolResult) -> JSON:
-    written: JSON = {"type": "tool_result", "tool_use_id": _id(result.tool_call_id)}
+    written: JSON = {"type": "tool_result", "tool_use_id": result.tool_call_id}
     if isinstance(result.content, str):
-        content: object = result.content
+        content: object = result.content if result.content.strip() else None
     else:
         content = [block for part in result.content if (block := _block(part)) is not None]
     if content:
@@ -129,11 +133,6 @@ def _result(result: ToolResult) -> JSON:
     if result.is_error:
         written["is_error"] = True
     return written
-
-
-def _id(id: str) -> str:
-    """The id of a call, which the host wants of letters, digits, `_` and `-`; others' have more in them."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", id) or "_"
 
 
 def _picture(image: Image) -> JSON:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic_core import to_json
@@ -11,19 +11,21 @@ from pydantic_core import to_json
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.anthropic_models import EFFORTS
+from polyroute.providers.anthropic_models import EFFORTS, is_budgeted
 from polyroute.providers.anthropic_schemas import closed_schema
+from polyroute.providers.bedrock_caching import takes_points, with_points
 from polyroute.providers.bedrock_embeddings import decode_embeddings, encode_embeddings, most_texts
 from polyroute.providers.bedrock_errors import refusal
-from polyroute.providers.bedrock_models import most_thought, of_its_own
-from polyroute.providers.bedrock_replies import decode_converse
+from polyroute.providers.bedrock_models import most_thought, of_its_own, takes_thoughts
+from polyroute.providers.bedrock_replies import decode_converse, is_of_the_host
 from polyroute.providers.bedrock_streams import ConverseDecoder
 from polyroute.providers.bedrock_turns import blocks_of, conversation, unsayable
 from polyroute.providers.encoding import merged
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
+from polyroute.providers.prompt_caching import MARK, caches, is_mark, mark, marks_by_itself, resent, unmarked
 from polyroute.replies import ChatResponse, EmbedResponse
-from polyroute.types import ChatRequest, NamedTool, Request, ResponseFormat, Tool
+from polyroute.types import ChatRequest, NamedTool, Opaque, Request, ResponseFormat, Tool
 
 __all__ = ["BedrockConverse"]
 
@@ -39,7 +41,10 @@ class BedrockConverse:
     The host knows no choice of no tool: with `tool_choice="none"` none is offered, but for those that
     the conversation has called already, which it must be told.
 
-    What the host alone has words for, such as a point to cache up to, may stand in a message as
+    A caller's marks, up to which to cache, become points for Claude and Nova, wherever they take one, and
+    are left out for others. A long prompt without any is given points at the end of what will come again.
+
+    What the host alone has words for, such as a point of one's own, may stand in a message as
     `Opaque("bedrock", {"cachePoint": {"type": "default"}})`.
     """
 
@@ -63,6 +68,13 @@ class BedrockConverse:
                 missing.append("messages")
         return missing
 
+    def prefill(self, model: str) -> Literal["trimmed"] | None:
+        return "trimmed" if is_budgeted(model) else None
+
+    def understands(self, opaque: Opaque) -> bool:
+        """Whether it has words for a part of another maker's: for marks, up to which to cache."""
+        return is_mark(opaque)
+
     def path(self, call: Call, /, *, stream: bool) -> str:
         return _model(call) + ("/converse-stream" if stream else "/converse")
 
@@ -73,15 +85,23 @@ class BedrockConverse:
         return most_texts(call.deployment.known_as)
 
     def encode(self, call: Call, /, *, stream: bool) -> bytes:
-        request, family = call.request, call.deployment.known_as
-        system, turns = conversation(request.messages)
+        family = call.deployment.known_as
+        cached = caches(call.deployment, known=takes_points(family))
+        request = call.request if cached else unmarked(call.request)
+        system, turns = conversation(request.messages, thoughts=takes_thoughts(family))
+        tools = _tools(request, turns)
+        if cached and marks_by_itself(request):
+            for blocks in (tools, system, *resent(turns)):
+                mark(blocks)
+        for turn in turns:
+            turn["content"] = with_points(turn["content"], family)
         body: JSON = {"messages": turns}
         if system:
-            body["system"] = system
+            body["system"] = with_points(system, family)
         if config := _inference(request, family):
             body["inferenceConfig"] = config
-        if tools := _tools(request, turns):
-            body["toolConfig"] = tools
+        if tools:
+            body["toolConfig"] = {"tools": with_points(tools, family), **_tool_choice(request)}
         if request.response_format is not None and request.response_format.schema is not None:
             body["outputConfig"] = {"textFormat": _shape(request.response_format)}
         if fields := of_its_own(request, family, turns):
@@ -118,26 +138,30 @@ def _inference(request: ChatRequest, model: str) -> JSON:
     return {name: value for name, value in config.items() if value is not None}
 
 
-def _tools(request: ChatRequest, turns: Sequence[JSON]) -> JSON:
-    """The tools to choose from, and how. A conversation in which some were called is refused without them."""
-    called = dict.fromkeys(block["toolUse"]["name"] for block in blocks_of(turns, "toolUse"))
+def _tools(request: ChatRequest, turns: Sequence[JSON]) -> list[JSON]:
+    """The tools to choose from. A conversation in which some were called is refused without them."""
+    calls = [block["toolUse"] for block in blocks_of(turns, "toolUse")]
+    called = dict.fromkeys(call["name"] for call in calls if not is_of_the_host(call))
     given = {tool.name: tool for tool in request.tools or ()}
     offered = {name: given.get(name, Tool(name)) for name in called}
     if request.tool_choice != "none":
         offered = given or offered
-    if not offered:
-        return {}
-    written: JSON = {"tools": [{"toolSpec": _tool(tool)} for tool in offered.values()]}
+    return [
+        {"toolSpec": _tool(tool), **({MARK: tool.cache_control} if tool.cache_control else {})}
+        for tool in offered.values()
+    ]
+
+
+def _tool_choice(request: ChatRequest) -> JSON:
     match request.tool_choice:
         case NamedTool(name):
-            written["toolChoice"] = {"tool": {"name": name}}
+            return {"toolChoice": {"tool": {"name": name}}}
         case "required":
-            written["toolChoice"] = {"any": {}}
+            return {"toolChoice": {"any": {}}}
         case "auto":
-            written["toolChoice"] = {"auto": {}}
+            return {"toolChoice": {"auto": {}}}
         case _:
-            pass
-    return written
+            return {}
 
 
 def _tool(tool: Tool) -> JSON:

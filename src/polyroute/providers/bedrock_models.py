@@ -9,7 +9,7 @@ from polyroute.providers.bedrock_turns import blocks_of
 from polyroute.providers.json_bodies import JSON
 from polyroute.types import ChatRequest
 
-__all__ = ["most_thought", "of_its_own"]
+__all__ = ["most_thought", "of_its_own", "takes_thoughts"]
 
 # Of the words for how hard to think, those that all but Claude know.
 _LEVELS = {"minimal": "low", "xhigh": "high", "max": "high"}
@@ -20,6 +20,12 @@ def most_thought(request: ChatRequest, model: str) -> int | None:
     if request.max_tokens is None and request.reasoning_effort not in (None, "none") and is_budgeted(model):
         return most_tokens(model)
     return request.max_tokens
+
+
+def takes_thoughts(model: str) -> bool:
+    """Whether it takes back what was thought, signed: Claude does, and the others refuse it. A name that
+    tells no maker may be Claude's, as that of an application's inference profile."""
+    return "claude" in model or "." not in model.rpartition("/")[2]
 
 
 def of_its_own(request: ChatRequest, model: str, turns: Sequence[JSON]) -> JSON:

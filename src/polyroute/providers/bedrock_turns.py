@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from polyroute.providers.encoding import base64_of, embedded, image_type
+from polyroute.providers.call_ids import with_call_ids
+from polyroute.providers.encoding import base64_of, embedded, image_type, object_of
 from polyroute.providers.json_bodies import JSON
+from polyroute.providers.prompt_caching import with_marks
 from polyroute.types import (
     Audio,
     File,
@@ -42,22 +44,28 @@ _DOCUMENTS = {
     "application/vnd.ms-excel": "xls",
     f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
 }
-_LONGEST_ID = 64
+_CALL_IDS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_THOUGHT = "reasoningContent"
 _LONGEST_NAME = 200
 
 
-def conversation(messages: Sequence[Message]) -> tuple[list[JSON], list[JSON]]:
-    """The system's blocks, and the turns of user and assistant, which take turns in truth.
+def conversation(messages: Sequence[Message], *, thoughts: bool) -> tuple[list[JSON], list[JSON]]:
+    """The system's blocks, and the turns of user and assistant, which take turns in truth. Blocks up to
+    which a caller wants them cached still bear the mark, which is no word of the host's.
 
     What the system says at the beginning stands apart. What it says later stays where it is, as words
     of the user: at the top it would hold for turns that were taken before it was said, and nothing
     could be read from the cache.
+
+    *thoughts*: the model takes back what was thought.
     """
     system: list[JSON] = []
     turns: list[JSON] = []
     writer = _Writer()
-    for message in messages:
+    for message in with_call_ids(messages, _CALL_IDS):
         blocks = writer.blocks(message)
+        if message.role == "assistant":
+            blocks = _led_somewhere(blocks) if thoughts else [each for each in blocks if _THOUGHT not in each]
         if message.role in _SYSTEM and not turns:
             system += blocks
             continue
@@ -138,6 +146,14 @@ def _source(url: str | None, data: bytes | None) -> JSON | None:
     return {"s3Location": {"uri": url}} if (url or "").startswith("s3://") else None
 
 
+def _led_somewhere(blocks: Sequence[JSON]) -> list[JSON]:
+    """*blocks* without thought that was cut short, and led to nothing, which the host refuses."""
+    kept = list(blocks)
+    while kept and _THOUGHT in kept[-1]:
+        kept.pop()
+    return kept
+
+
 def _after_results(block: JSON) -> bool:
     return "toolResult" not in block
 
@@ -153,7 +169,7 @@ class _Writer:
         if isinstance(content, str):
             # The host refuses a text of nothing but white space, which says nothing anyway.
             return [{"text": content}] if content.strip() else []
-        return [block for part in content if (block := self._block(part)) is not None]
+        return with_marks(tuple(content), self._block)
 
     def _block(self, part: Part) -> JSON | None:
         match part:
@@ -164,9 +180,8 @@ class _Writer:
             case Reasoning():
                 # What was thought goes back in the opaque block with its signature, or not at all.
                 return None
-            case ToolCall(id=id, name=name, arguments=arguments, raw_arguments=raw):
-                given = arguments if arguments is not None else {"INVALID_JSON": raw}
-                return {"toolUse": {"toolUseId": _id(id), "name": name, "input": given}}
+            case ToolCall(id=id, name=name):
+                return {"toolUse": {"toolUseId": id, "name": name, "input": object_of(part)}}
             case ToolResult():
                 return {"toolResult": self._result(part)}
             case Image():
@@ -180,7 +195,7 @@ class _Writer:
         content = result.content
         parts = (Text(content),) if isinstance(content, str) else content
         blocks = [block for part in parts if (block := self._block(part)) is not None]
-        written: JSON = {"toolUseId": _id(result.tool_call_id), "content": blocks}
+        written: JSON = {"toolUseId": result.tool_call_id, "content": blocks}
         if result.is_error:
             written["status"] = "error"
         return written
@@ -208,8 +223,3 @@ class _Writer:
 
 def _picture(part: Image | File) -> JSON:
     return {"image": {"format": _PICTURES[_kind_of(part)], "source": _source(part.url, part.data)}}
-
-
-def _id(id: str) -> str:
-    """The id of a call, which the host wants short and of letters, digits, `_` and `-`."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", id)[-_LONGEST_ID:] or "_"

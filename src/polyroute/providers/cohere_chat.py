@@ -8,6 +8,7 @@ from typing import Any
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
+from polyroute.providers.call_ids import ANY_ID, with_call_ids
 from polyroute.providers.cohere_embeddings import decode_embeddings, encode_embeddings
 from polyroute.providers.cohere_messages import unsayable, written
 from polyroute.providers.cohere_replies import decode_chat
@@ -61,7 +62,8 @@ class Cohere:
 
     def encode(self, call: Call, /, *, stream: bool) -> bytes:
         request = call.request
-        turns = [each for message in request.messages for each in written(message)]
+        messages = with_call_ids(request.messages, ANY_ID)
+        turns = [each for message in messages for each in written(message)]
         fields: JSON = {
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,

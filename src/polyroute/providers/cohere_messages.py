@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from polyroute.providers.encoding import data_uri, image_type, text_of
+from polyroute.providers.encoding import data_uri, image_type, object_text, text_of
 from polyroute.providers.json_bodies import JSON
 from polyroute.types import (
     Audio,
@@ -65,8 +65,8 @@ def _answer(parts: Sequence[Part]) -> JSON:
     turn: JSON = {"role": "assistant"}
     for part in parts:
         match part:
-            case ToolCall(id=id, name=name, raw_arguments=raw):
-                function = {"name": name, "arguments": raw or "{}"}
+            case ToolCall(id=id, name=name):
+                function = {"name": name, "arguments": object_text(part)}
                 calls.append({"id": id, "type": "function", "function": function})
             case Opaque(data=data) if "type" not in data:
                 turn |= data  # What stands beside the content, such as a plan.

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from polyroute.providers.json_bodies import JSON
-from polyroute.types import ResponseFormat, Text, ToolResult
+from polyroute.types import ResponseFormat, Text, ToolCall, ToolResult
 
 __all__ = [
     "base64_of",
     "data_uri",
     "described",
     "embedded",
+    "file_name",
     "image_type",
     "merged",
+    "object_of",
+    "object_text",
     "say_streamed",
     "text_of",
+    "type_at",
 ]
 
 _PICTURES = (
@@ -27,6 +32,19 @@ _PICTURES = (
     (b"GIF8", "image/gif"),
     (b"RIFF", "image/webp"),
 )
+
+
+_ENDINGS = {
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "mp3": "audio/mp3",
+    "mp4": "video/mp4",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "wav": "audio/wav",
+    "webp": "image/webp",
+}
 
 
 def base64_of(data: bytes) -> str:
@@ -51,6 +69,17 @@ def image_type(data: bytes) -> str:
     return next((kind for sign, kind in _PICTURES if data.startswith(sign)), "image/png")
 
 
+def type_at(url: str) -> str | None:
+    """The media type of what is at an address, by how its path ends; None where that does not tell."""
+    path = re.split(r"[?#]", url, maxsplit=1)[0]
+    return _ENDINGS.get(path.rpartition(".")[2].lower())
+
+
+def file_name(name: str | None, media_type: str) -> str:
+    """The name of a document: hosts that want one take any."""
+    return name or f"document.{media_type.rpartition('/')[2]}"
+
+
 def described(shape: ResponseFormat) -> JSON:
     """The schema of *shape*, with what it is for, unless the schema says so itself."""
     told = {} if shape.description is None else {"description": shape.description}
@@ -68,6 +97,20 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> JSON:
         else:
             whole[name] = value
     return whole
+
+
+def object_of(call: ToolCall) -> JSON:
+    """The arguments of a call as an object. Where the model wrote none, what it wrote stands in one, in the
+    way that Anthropic's own documents advise."""
+    return call.arguments if call.arguments is not None else {"INVALID_JSON": call.raw_arguments}
+
+
+def object_text(call: ToolCall) -> str:
+    """The arguments of a call as the JSON text of an object, as the model wrote it where it is one. For a
+    call cut short, many hosts would refuse the conversation ever after."""
+    if call.arguments is None:
+        return ToolCall("", "", object_of(call)).raw_arguments
+    return call.raw_arguments if call.raw_arguments.strip() else "{}"
 
 
 def say_streamed(body: JSON, *, stream: bool) -> None:

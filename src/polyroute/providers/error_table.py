@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from polyroute.errors import (
     AuthenticationError,
@@ -174,6 +175,8 @@ def error_of(
     request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
     message = said.message[:_LONGEST]
     text = f"{said.status}: {message}" if message else f"status {said.status}, without a word"
+    if 300 <= said.status < 400:
+        text = f"{said.status}: it redirects{_elsewhere(headers)}, which is never followed; correct base_url"
     if issubclass(kind, BadRequestError):
         lacks = lacking(said.words) if kind is BadRequestError else None
         return kind(text, status=said.status, body=said.body, request_id=request_id, lacks=lacks)
@@ -189,6 +192,15 @@ def error_of(
         if error.retry_after is None and not isinstance(error, QuotaExhaustedError):
             error.retry_after = said.retry_after
     return error
+
+
+def _elsewhere(headers: Mapping[str, str]) -> str:
+    """Where a redirect points to: the host alone, since the rest may hold what the request did."""
+    try:
+        host = urlsplit(headers.get("location", "")).hostname
+    except ValueError:
+        return ""
+    return f" to {host}" if host else ""
 
 
 def read_error(body: bytes, status: int) -> Said:

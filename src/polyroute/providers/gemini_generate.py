@@ -44,6 +44,7 @@ class Gemini:
     """
 
     name = "gemini"
+    _ids = True  # Calls bear them.
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -71,7 +72,7 @@ class Gemini:
     def encode(self, call: Call, /, *, stream: bool) -> bytes:
         request = call.request
         latest = _is_latest(call.model)
-        system, turns = conversation(request.messages, latest=latest)
+        system, turns = conversation(request.messages, latest=latest, ids=self._ids)
         body: JSON = {"contents": turns}
         if system:
             body["systemInstruction"] = {"parts": system}

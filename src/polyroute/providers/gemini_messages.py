@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyroute.errors import ResponseDecodeError
-from polyroute.providers.encoding import base64_of, embedded, image_type, text_of
+from polyroute.providers.call_ids import ANY_ID, with_call_ids
+from polyroute.providers.encoding import base64_of, embedded, image_type, object_of, text_of, type_at
 from polyroute.providers.json_bodies import JSON, load
 from polyroute.types import Audio, File, Image, Message, Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 
@@ -18,7 +19,9 @@ _SYSTEM = ("system", "developer")
 _UNCHECKED = base64_of(b"skip_thought_signature_validator")
 
 
-def conversation(messages: Sequence[Message], *, latest: bool) -> tuple[list[JSON], list[JSON]]:
+def conversation(
+    messages: Sequence[Message], *, latest: bool, ids: bool = True
+) -> tuple[list[JSON], list[JSON]]:
     """The parts of the system's instruction, and the turns of user and model.
 
     What the system says at the beginning stands apart. What it says later stays where it is, as words
@@ -26,17 +29,19 @@ def conversation(messages: Sequence[Message], *, latest: bool) -> tuple[list[JSO
     would hold for turns that were taken before it was said, and nothing could be read from the cache.
 
     *latest*: as of Gemini 3, where calls bear signatures, and pictures stand in a tool's own result.
+    *ids*: calls and results bear them too, beside their names and their order.
     """
     system: list[JSON] = []
     turns: list[JSON] = []
     names: dict[str, str] = {}
-    for message in messages:
+    for message in with_call_ids(messages, ANY_ID):
         if message.role == "assistant":
             names |= {part.id: part.name for part in message.parts if isinstance(part, ToolCall)}
-            _say(turns, "model", _answer(message.parts, latest=latest))
+            _say(turns, "model", _answer(message.parts, latest=latest, ids=ids))
         elif message.role == "tool":
             results = [part for part in message.parts if isinstance(part, ToolResult)]
-            _say(turns, "user", [_result(result, names, with_pictures=latest) for result in results])
+            written = [_result(result, names, with_pictures=latest, ids=ids) for result in results]
+            _say(turns, "user", written)
             if not latest:
                 _say(turns, "user", [picture for result in results for picture in _pictures(result)])
         elif message.role in _SYSTEM and not turns:
@@ -102,9 +107,8 @@ def _part(part: Part) -> JSON | None:
             return {"text": text, "thought": True} if text else None
         case Opaque(data=data):
             return dict(data)
-        case ToolCall(id=id, name=name, arguments=arguments, raw_arguments=raw):
-            call: JSON = {"name": name, "args": arguments if arguments is not None else {"INVALID_JSON": raw}}
-            return {"functionCall": {**call, "id": id} if id else call}
+        case ToolCall(id=id, name=name):
+            return {"functionCall": {"name": name, "args": object_of(part), "id": id}}
         case Audio(data, format):
             return _inline(f"audio/{format}", base64_of(data))
         case Image(url=url, data=data, media_type=kind):
@@ -116,11 +120,15 @@ def _part(part: Part) -> JSON | None:
 
 
 def _medium(url: str | None, data: bytes | None, kind: str | None) -> JSON:
-    """A picture or a document. Its name, and the detail to look for, are hints that have no place here."""
+    """A picture or a document. Its name, and the detail to look for, are hints that have no place here.
+
+    Of what is at an address, Vertex must be told the type.
+    """
     if data is not None:
         return _inline(kind or "", base64_of(data))
     if (held := embedded(url or "")) is not None:
         return _inline(*held)
+    kind = kind or type_at(url or "")
     return {"fileData": {"fileUri": url, **({"mimeType": kind} if kind else {})}}
 
 
@@ -128,7 +136,7 @@ def _inline(kind: str, data: str) -> JSON:
     return {"inlineData": {"mimeType": kind, "data": data}}
 
 
-def _answer(parts: Sequence[Part], *, latest: bool) -> list[JSON]:
+def _answer(parts: Sequence[Part], *, latest: bool, ids: bool) -> list[JSON]:
     """What the model said, each signature on the part that it came on. What it thought goes back with
     a signature or not at all: without one the host makes nothing of it."""
     written: list[JSON] = []
@@ -146,6 +154,8 @@ def _answer(parts: Sequence[Part], *, latest: bool) -> list[JSON]:
             written.append(each)
             if isinstance(part, ToolCall):
                 calls.setdefault(part.id, each)
+                if not ids:
+                    each["functionCall"].pop("id", None)
     for id, signature in signatures.items():
         if id in calls:
             calls[id]["thoughtSignature"] = signature
@@ -181,11 +191,11 @@ def _signs(data: Mapping[str, Any], written: list[JSON], signature: object) -> b
     return True
 
 
-def _result(result: ToolResult, names: Mapping[str, str], *, with_pictures: bool) -> JSON:
+def _result(result: ToolResult, names: Mapping[str, str], *, with_pictures: bool, ids: bool) -> JSON:
     """What a tool gave back, by the name of the function that was called."""
     id, pictures = result.tool_call_id, _pictures(result)
     written: JSON = {"name": names.get(id) or result.name, "response": _response(result)}
-    if id:
+    if id and ids:
         written["id"] = id
     if with_pictures and pictures:
         written["parts"] = pictures

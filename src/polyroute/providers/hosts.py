@@ -62,8 +62,9 @@ class Host:
     stands for that one shape of it. *reasoning_field* is the field in which a model's earlier
     reasoning goes back, None where it must not; *prefill_field* the one by which an assistant's turn
     that stands last is marked as the beginning of the answer. *call_id_length*: how many letters and
-    digits an id of a tool call must have, None where any will do. *speakers*: a message may name who
-    says it. *media* is what a user may show: `images`, `audio`, `files`. *elsewhere* is found in the names
+    digits an id of a tool call must have, None where any will do. *user_after_tool*: a user may speak
+    before the assistant has, when a tool gave something back. *speakers*: a message may name who says it. *cache_control*: texts and tools may be marked, in Anthropic's words, to be cached up to
+    there. *media* is what a user may show: `images`, `audio`, `files`. *elsewhere* is found in the names
     of models that the host has at another address, in another format. *errors* are asked before the
     common error table.
     """
@@ -96,7 +97,9 @@ class Host:
     reasoning_field: str | None = None
     prefill_field: str | None = None
     call_id_length: int | None = None
+    user_after_tool: bool = True
     speakers: bool = True
+    cache_control: bool = False
     media: frozenset[str] = frozenset({"images", "audio", "files"})
     elsewhere: str | None = None
     unsupported: frozenset[str] = frozenset()
@@ -278,6 +281,7 @@ _TABLE = (
         stream_options=False,
         prefill_field="prefix",
         call_id_length=9,
+        user_after_tool=False,
         speakers=False,
         media=frozenset({"images"}),
         unsupported=frozenset({"top_k", "logprobs"}),
@@ -328,6 +332,7 @@ _TABLE = (
         base_url="https://openrouter.ai/api/v1",
         key_variables=("OPENROUTER_API_KEY",),
         effort_object=True,
+        cache_control=True,
         errors=(ErrorRow(QuotaExhaustedError, frozenset({429}), pattern=r"free-models-per-day"),),
     ),
     Host(

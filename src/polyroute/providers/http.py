@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from polyroute._version import __version__
 from polyroute.deployments import Call, Deadline, Deployment, EmbedCall, clean
@@ -16,10 +17,11 @@ from polyroute.providers.batches import in_batches
 from polyroute.providers.credentials import Credentials, credentials_of, key_header, key_of, keyless
 from polyroute.providers.formats import format_of
 from polyroute.providers.hosts import Host, kinds_of
+from polyroute.providers.limits_told import limits_told
 from polyroute.providers.model_lists import names_in
 from polyroute.providers.scrub import Secrets, scrubbed
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
-from polyroute.types import Request
+from polyroute.types import Opaque, Request
 
 __all__ = ["HTTPProvider"]
 
@@ -72,6 +74,15 @@ class HTTPProvider:
         cannot = getattr(self._format, "cannot", None)
         return cannot(request) if cannot is not None else ()
 
+    def understands(self, opaque: Opaque) -> bool:
+        understands = getattr(self._format, "understands", None)
+        return understands is not None and understands(opaque)
+
+    def prefill(self, model: str) -> Literal["exact", "trimmed"] | None:
+        """How a model takes the beginning of its own answer; see `Provider`."""
+        prefill = getattr(self._format, "prefill", None)
+        return None if prefill is None else prefill(model)
+
     def needs(self, deployment: Deployment) -> str | None:
         """What is missing before the deployment can be asked."""
         host = self._host
@@ -119,6 +130,7 @@ class HTTPProvider:
         response, endpoint = await self._send(call, self._format.path(call, stream=True), body)
         pieces = aiter(response)
         try:
+            _let_hear(call, response)
             await self._unless_refused(response, endpoint)
             decoder = self._format.stream_decoder(call)
             async for data in pieces:
@@ -147,6 +159,7 @@ class HTTPProvider:
         response, endpoint = await self._send(call, path, body)
         call.deadline.head_came()
         try:
+            _let_hear(call, response)
             await self._unless_refused(response, endpoint)
             data = await response.read()
         finally:
@@ -214,6 +227,12 @@ class HTTPProvider:
         endpoint = _Endpoint(address, tuple(headers.items()), credentials, Secrets(secrets))
         self._endpoints[deployment] = endpoint
         return endpoint
+
+
+def _let_hear(call: Call | EmbedCall, response: HTTPResponse) -> None:
+    """Let the call hear what the head says of the host's limits, if it wants to and when it does."""
+    if call.hear is not None:
+        call.hear(partial(limits_told, response.headers))
 
 
 async def _proven(

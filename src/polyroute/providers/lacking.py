@@ -47,6 +47,7 @@ _NAMED = tuple(
         r"unrecognized request arguments? supplied: ([\w.]+)",
         rf"(?:parameter|argument|field):? ['\"`]?([\w.]+)['\"`]? {_IS_NOT}",
         rf"['\"`]([\w.]+)['\"`] {_IS_NOT}",
+        r"['\"`]([\w.]+)['\"`] is deprecated for this model",
         rf"{_NOT} (?:the )?(?:parameter |argument )?['\"`]([\w.]+)['\"`]",
         r"['\"`]([\w.]+)['\"`]:? unsupported parameter",
     )

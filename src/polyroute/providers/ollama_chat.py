@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
@@ -53,6 +53,9 @@ class Ollama:
                     missing.append("messages")
                     break
         return missing
+
+    def prefill(self, model: str) -> Literal["exact"]:
+        return "exact"  # It writes on where the last message is the assistant's.
 
     def path(self, call: Call, /, *, stream: bool) -> str:
         return "/api/chat"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from polyroute.providers.encoding import base64_of, embedded, text_of
+from polyroute.providers.call_ids import ANY_ID, with_call_ids
+from polyroute.providers.encoding import base64_of, embedded, object_of, text_of
 from polyroute.providers.json_bodies import JSON
 from polyroute.types import (
     Audio,
@@ -21,22 +22,25 @@ from polyroute.types import (
 
 __all__ = ["conversation", "unsayable"]
 
+# What an assistant's turn may have beside words and calls and yet say nothing.
+_MERE_THOUGHT = frozenset({"role", "content", "thinking"})
+
 
 def conversation(messages: Sequence[Message]) -> list[JSON]:
-    """The messages as the wire has them; of what tools gave back, each result is one."""
+    """The messages as the wire has them; of what tools gave back, each result is one. An assistant that
+    said nothing, as one that was cut short in thought, is left out."""
     turns: list[JSON] = []
     names: dict[str, str] = {}
-    for message in messages:
+    for message in with_call_ids(messages, ANY_ID):
         if message.role == "tool":
             turns += [_result(part, names) for part in message.parts if isinstance(part, ToolResult)]
             continue
         names |= {part.id: part.name for part in message.parts if isinstance(part, ToolCall)}
         role = "system" if message.role == "developer" else message.role
         content = message.content
-        if isinstance(content, str):
-            turns.append({"role": role, "content": content})
-        else:
-            turns.append({"role": role, **_turn(content)})
+        turn = {"role": role, **({"content": content} if isinstance(content, str) else _turn(content))}
+        if turn["content"] or role != "assistant" or not turn.keys() <= _MERE_THOUGHT:
+            turns.append(turn)
     return turns
 
 
@@ -83,9 +87,7 @@ def _picture(image: Image) -> str:
 
 
 def _call(call: ToolCall) -> JSON:
-    arguments = call.arguments if call.arguments is not None else {"INVALID_JSON": call.raw_arguments}
-    written: JSON = {"function": {"name": call.name, "arguments": arguments}}
-    return {"id": call.id, **written} if call.id else written
+    return {"id": call.id, "function": {"name": call.name, "arguments": object_of(call)}}
 
 
 def _result(result: ToolResult, names: Mapping[str, str]) -> JSON:

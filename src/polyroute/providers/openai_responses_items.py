@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from polyroute.providers.encoding import data_uri, image_type
+from polyroute.providers.call_ids import with_call_ids
+from polyroute.providers.encoding import data_uri, file_name, image_type, object_text
 from polyroute.providers.json_bodies import JSON
 from polyroute.types import (
     Audio,
@@ -24,6 +26,7 @@ from polyroute.types import (
 __all__ = ["conversation", "is_mark", "unsayable"]
 
 _PDF = "application/pdf"
+_CALL_IDS = re.compile(r".{1,64}", re.DOTALL)
 # What an item of such a type says; without it, it marks one that stands as a part of ours.
 _SAYING = {"message": "content", "function_call": "name", "custom_tool_call": "name"}
 
@@ -41,7 +44,7 @@ def conversation(messages: Sequence[Message], *, reasons: bool) -> list[JSON]:
     # An id binds an item to what was reasoned before it, without which it must not be told.
     bound = reasons or not any(each.get("type") == "reasoning" for each in told)
     items: list[JSON] = []
-    for message in messages:
+    for message in with_call_ids(messages, _CALL_IDS):
         if message.role == "assistant":
             items += _said(message.parts, custom, reasons=reasons, bound=bound)
         elif isinstance(message.content, str):
@@ -115,7 +118,7 @@ def _call(call: ToolCall, custom: frozenset[str]) -> JSON:
     named = {"call_id": call.id, "name": call.name}
     if call.id in custom:
         return {"type": "custom_tool_call", **named, "input": call.raw_arguments}
-    return {"type": "function_call", **named, "arguments": call.raw_arguments or "{}"}
+    return {"type": "function_call", **named, "arguments": object_text(call)}
 
 
 def _amend(items: Sequence[JSON], mark: Mapping[str, Any], *, bound: bool) -> None:
@@ -185,9 +188,7 @@ def _file(file: File) -> JSON:
     uri = data_uri(file.data, media_type)
     if is_image:
         return {"type": kind, address: uri}
-    # The host wants a name, and takes any.
-    name = file.name or f"document.{media_type.rpartition('/')[2]}"
-    return {"type": kind, "filename": name, "file_data": uri}
+    return {"type": kind, "filename": file_name(file.name, media_type), "file_data": uri}
 
 
 def _result(result: ToolResult, custom: frozenset[str]) -> JSON:

@@ -28,6 +28,9 @@ class Vertex(Gemini):
     """The wire format, as *host* speaks it. For embeddings, what is in `extra` is a parameter of the
     prediction, but for `task_type` and `title`, which are said of each text."""
 
+    # It gives calls no ids, and the first version of its API refuses to be told of any.
+    _ids = False
+
     def embed_path(self, call: EmbedCall, /) -> str:
         return model_path(call) + (":embedContent" if _embeds_content(call) else ":predict")
 

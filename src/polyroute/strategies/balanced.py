@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from polyroute.deployments import Deployment
+from polyroute.health import slowness
 from polyroute.protocols import Choice, FleetView, Strategy
 from polyroute.replies import Attempt
 from polyroute.types import Request
 
 __all__ = ["RoundRobin", "Weighted"]
+
+_FEW = 2  # of so few none is an outlier
 
 
 class RoundRobin(Strategy):
@@ -47,6 +50,7 @@ class RoundRobin(Strategy):
 class Weighted(Strategy):
     """At random, each with the probability of its `Deployment.weight` among the candidates'.
 
+    One that is slower than three times the median of them loses weight in proportion, with no cliff.
     Where every weight is 0, each is as likely as the next.
     """
 
@@ -61,6 +65,12 @@ class Weighted(Strategy):
         /,
     ) -> Choice:
         weights = [candidate.weight for candidate in candidates]
+        if len(candidates) > _FEW:
+            latencies = [fleet[candidate].latency for candidate in candidates]
+            weights = [
+                weight * slowness(latency, latencies)
+                for weight, latency in zip(weights, latencies, strict=True)
+            ]
         total = sum(weights)
         if not total:
             weights, total = [1.0] * len(candidates), float(len(candidates))

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from math import hypot
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import anyio
 
@@ -64,6 +64,9 @@ class FakeProvider:
         self._latency = latency
         self._ttft = ttft
         self._usage = usage
+
+    def prefill(self, model: str) -> Literal["exact"]:
+        return "exact"  # It takes everything.
 
     async def chat(self, call: Call, /) -> ChatResponse[Any]:
         step = self._next(call)

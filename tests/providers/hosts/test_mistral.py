@@ -23,7 +23,7 @@ from polyroute import (
     UnsupportedParameterError,
     Usage,
 )
-from polyroute.providers.openai_chat_ids import with_short_ids
+from polyroute.providers.call_ids import with_call_ids
 from tests.providers.wire import choice, completion, delta, read, refused, sent, told
 from tests.wire_server import events
 
