@@ -245,13 +245,16 @@ class RouterAlone(Polyroute):
 
 
 def router_of(addresses: Sequence[str], *, transport: str = "httpx"):
-    from polyroute import Deployment, Router
+    """A router over them. Where one answers 503 each time its breaker is off, or it would soon not be
+    asked again."""
+    from polyroute import CircuitBreaker, Deployment, Router
 
     deployments = [
         Deployment(f"openai/{MODEL}", id=f"deployment-{place}", base_url=address, api_key=KEY)
         for place, address in enumerate(addresses)
     ]
-    return Router(deployments, transport=transport)
+    fails = any("/bad/" in address for address in addresses)
+    return Router(deployments, transport=transport, breaker=None if fails else CircuitBreaker())
 
 
 def _says(event: dict) -> bool:

@@ -1,7 +1,8 @@
 """A loopback server that costs little: a host of OpenAI's chat completions, made of prebuilt bytes.
 
 What comes before the operation's own path says how it behaves: `/v1` answers at once, `/slow/v1`
-after 200 ms, `/paced/v1` streams a chunk every 5 ms, and `/bad/v1` answers 503 each time.
+after 200 ms, `/held/v1` when `/release` is asked, `/paced/v1` streams a chunk every 5 ms, and `/bad/v1`
+answers 503 each time.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from cores import pin
 
-__all__ = ["CHUNKS", "TEXT", "loopback", "open_connections", "serving"]
+__all__ = ["CHUNKS", "TEXT", "asked", "loopback", "open_connections", "serving"]
 
 TEXT = "Because of Rayleigh scattering. " * 20
 CHUNKS = 200  # of a stream, each with a word of text
@@ -42,9 +44,14 @@ def serving() -> Iterator[str]:
 
 async def open_connections(server: str) -> int:
     """How many connections *server* sees, but for the one that asks."""
+    return await asked(server, "connections")
+
+
+async def asked(server: str, what: str) -> int:
+    """The number that *server* gives for `connections`, `held` or `release`."""
     host, _, port = server.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /connections HTTP/1.1\r\n\r\n")
+    writer.write(b"GET /%b HTTP/1.1\r\n\r\n" % what.encode())
     count = int(await reader.readline())
     writer.close()
     await writer.wait_closed()
@@ -118,6 +125,7 @@ _BURST = _STREAM_HEAD + b"".join(_STREAM)
 
 class _Connection(asyncio.Protocol):
     open: int = 0
+    held: ClassVar[list[asyncio.Transport]] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -142,6 +150,15 @@ class _Connection(asyncio.Protocol):
         streams = b'"stream":true' in body.replace(b" ", b"")
         if path == b"/connections":
             self._transport.write(b"%d\n" % (_Connection.open - 1))
+        elif path == b"/held":
+            self._transport.write(b"%d\n" % len(_Connection.held))
+        elif path == b"/release":
+            for transport in _Connection.held:
+                transport.write(_REPLY)
+            self._transport.write(b"%d\n" % len(_Connection.held))
+            _Connection.held.clear()
+        elif path.startswith(b"/held/"):
+            _Connection.held.append(self._transport)
         elif path.startswith(b"/bad/"):
             self._transport.write(_OVERLOADED)
         elif streams and path.startswith(b"/paced/"):
@@ -162,7 +179,7 @@ class _Connection(asyncio.Protocol):
 
 async def _serve() -> None:
     pin("server")
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=2048)
+    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=16_384)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

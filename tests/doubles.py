@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from polyroute import (
     AuthenticationError,
     Deployment,
@@ -41,3 +43,11 @@ def asked(reply_or_error: object) -> list[str]:
     trace = getattr(reply_or_error, "trace", None)
     attempts = trace.attempts if trace is not None else reply_or_error.attempts
     return [attempt.deployment for attempt in attempts]
+
+
+async def outcome(work: Awaitable[object]) -> object:
+    """What came of a call: its reply, or its error."""
+    try:
+        return await work
+    except Exception as exc:
+        return exc

@@ -183,6 +183,7 @@ class TestAHostThatSaysWhatIsMissing:
         ("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.",
          "temperature"),
         ("Unrecognized request argument supplied: reasoning_effort", "reasoning_effort"),
+        ("`temperature` is deprecated for this model.", "temperature"),
         ("registry.ollama.ai/library/gemma3:270m does not support tools", "tools"),
         ("Tool calling is not supported by this model", "tools"),
         ("Invalid content type. image_url is only supported by certain models.", "images"),

@@ -79,6 +79,28 @@ class TestTheMessageOfAReply:
     def test_of_a_refusal_says_the_refusal(self):
         assert ChatResponse(refusal="I cannot").message == Message("assistant", "I cannot")
 
+    def test_of_a_refusal_after_thought_says_both_and_keeps_what_only_the_host_understands(self):
+        thought, sealed, call = (
+            Reasoning("Hm."),
+            Opaque("openai-responses", {"id": "rs_1"}),
+            ToolCall("c", "now"),
+        )
+        refusing = ChatResponse(reasoning="Hm.", refusal="I cannot")
+
+        assert refusing.message.content == (thought, Text("I cannot"))
+        assert replace(refusing, parts=(thought, sealed)).message.content == (
+            thought,
+            sealed,
+            Text("I cannot"),
+        )
+        assert replace(refusing, tool_calls=[call]).message.content == (thought, Text("I cannot"), call)
+
+    def test_of_a_refusal_in_mid_sentence_says_the_sentence(self):
+        cut = ChatResponse(text="Once upon", refusal="Flagged")
+
+        assert cut.message == Message("assistant", "Once upon")
+        assert replace(cut, reasoning="Hm.").message.content == (Reasoning("Hm."), Text("Once upon"))
+
 
 class TestAToolCall:
     def test_makes_its_arguments_from_their_text_and_the_text_from_them(self):

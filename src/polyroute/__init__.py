@@ -131,6 +131,7 @@ if TYPE_CHECKING:
         Hedge,
         Limits,
         Price,
+        Probes,
         Timeout,
     )
     from polyroute.strategies import (
@@ -250,6 +251,7 @@ __all__ = [
     "PolyrouteError",
     "Price",
     "ProbeEnded",
+    "Probes",
     "Provider",
     "ProviderError",
     "QuotaExhaustedError",
@@ -309,7 +311,7 @@ _HOMES = {
     "polyroute.replies": "Attempt ChatChunk ChatResponse Decision EmbedResponse Exclusion Listing Ranked RateLimits RateWindow ToolCallDelta Trace",
     "polyroute.retries": "ExponentialBackoff",
     "polyroute.router": "BoundRouter Router",
-    "polyroute.settings": "CircuitBreaker Hedge Limits Price Timeout",
+    "polyroute.settings": "CircuitBreaker Hedge Limits Price Probes Timeout",
     "polyroute.strategies": "Ordered RoundRobin Weighted",
     "polyroute.streams": "ChatStream",
     "polyroute.sync": "SyncRouter SyncStream",

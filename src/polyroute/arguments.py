@@ -310,7 +310,7 @@ def _retry(value: object) -> object:
 def _on_break(value: object) -> OnBreak:
     if value not in ("raise", "restart", "resume"):
         raise _Fault(f'is "raise", "restart" or "resume", not {value!r}')
-    return cast("OnBreak", value)
+    return value
 
 
 def _off(name: str, off: object) -> Callable[[object], Any]:

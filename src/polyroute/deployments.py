@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 from polyroute.capabilities import ARGUMENTS, check_capabilities, lacking_of_family
 from polyroute.errors import ConfigurationError, PolyrouteError, did_you_mean
-from polyroute.replies import RateLimits
-from polyroute.settings import CircuitBreaker, Hedge, Limits, Price, Secret, SupportsSecret, Timeout, unbuilt
-from polyroute.replies import ChatResponse
+from polyroute.replies import ChatResponse, RateLimits
+from polyroute.settings import CircuitBreaker, Hedge, Limits, Price, Secret, SupportsSecret, Timeout
 from polyroute.types import ChatRequest, EmbedRequest
 
 if TYPE_CHECKING:
@@ -239,7 +238,7 @@ class Deadline:
         self.end: float = end
         self._whole = min(end, attempt)
         self._between_tokens = inf if between_tokens is None else between_tokens
-        self._grace = _GRACE * self._between_tokens
+        self._grace = _GRACE if between_tokens is None else 1.5 * between_tokens
         self._pace = inf if not min_rate else 1 / min_rate
         self._tokens = 0
         self._asked = self._waited = 0.0
@@ -376,7 +375,7 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
     return Timeout(attempt=given)
 
 
-_GRACE = 1.5  # times the wait between tokens; the floor's allowance before the first token counts
+_GRACE = 30.0  # seconds that a floor allows on top, where the wait between tokens has no limit of its own
 
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 

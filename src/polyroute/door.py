@@ -34,18 +34,24 @@ _EMBED = EmbedArguments.__optional_keys__
 @dataclass(slots=True, eq=False)
 class Core:
     """What a router and all that is bound to it share. *entered*: it is in an `async with`.
-    *thread*: the one on which its calls must run, where it is used through `sync()`."""
+    *thread*: the one on which its calls must run, where it is used through `sync()`. *must_be_entered*
+    says what needs a task of its own, and so an `async with`."""
 
     plan: Plan
     fleet: Fleet
     closed: bool = False
     entered: bool = False
     thread: int | None = None
+    must_be_entered: str | None = None
 
     def check(self) -> None:
         """Refuse a call that cannot be served here."""
         if self.closed:
             raise ConfigurationError("the router is closed")
+        if self.must_be_entered is not None and not self.entered:
+            raise ConfigurationError(
+                f"{self.must_be_entered} needs a task that the router owns: call it inside of `async with router:`"
+            )
         if self.thread is not None and self.thread != threading.get_ident():
             raise ConfigurationError(
                 "the router is in use through sync(); use it either so or from its event loop"
@@ -55,16 +61,18 @@ class Core:
         """Let the deployments that *id* names rest, or have them asked again."""
         for each in self.plan.named(id):
             if each.is_pattern:
-                raise ConfigurationError(f"{id} is a pattern: name one of its models, such as {each.prefix}/…")
+                raise ConfigurationError(
+                    f"{id} is a pattern: name one of its models, such as {each.prefix}/…"
+                )
             self.fleet.rest(each.id or "", paused=paused)
 
     def replace(self, plan: Plan) -> None:
         """Have calls that begin from now on run on *plan*."""
-        kept = {each.id: each for each in self.plan.deployments}
-        now = {each.id: each for each in plan.deployments}
-        changed = [id for id, each in kept.items() if id not in now or not each.is_like(now[id])]
+        before = {each.id or "": each for each in self.plan.deployments}
+        now = {each.id or "": each for each in plan.deployments}
+        gone = [id for id, each in before.items() if id not in now or not each.is_like(now[id])]
         self.plan = plan
-        self.fleet.forget(changed, tuple(id or "" for id in now))
+        self.fleet.replaced(gone, {id: plan.breaker_of(each) for id, each in now.items()})
 
     def begin_sync(self) -> None:
         """Keep the router's calls to a thread that will claim it.
@@ -152,9 +160,7 @@ class Door:
         total = target.timeout.merged(read.get("timeout")).total
         now = anyio.current_time()
         read["deadline"] = deadline = None if total is None else now + total
-        return read, Run(
-            plan, core.fleet, None if plan.suspends else now, deadline, degrade=target.degrade
-        )
+        return read, Run(plan, core.fleet, None if plan.suspends else now, deadline, degrade=target.degrade)
 
     def _own(self, arguments: Mapping[str, object], known: frozenset[str]) -> dict[str, Any]:
         """The arguments in their own types; a retry policy of None means without."""

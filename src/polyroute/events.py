@@ -194,7 +194,8 @@ class Listeners:
 class EventStream:
     """The events of a router from the moment it is entered: `async with` it, and `async for` over it.
 
-    It keeps the newest 4,096 that were not read; an `EventsLost` stands where older ones are gone.
+    It keeps the newest 4,096 that were not read; an `EventsLost` stands where older ones are gone. Once
+    it is left, what it has kept can still be read, and then it ends.
     """
 
     def __init__(self, listeners: Listeners) -> None:
@@ -202,29 +203,36 @@ class EventStream:
         self._waiting: deque[Event] = deque()
         self._lost = 0
         self._news: anyio.Event | None = None
-        self._open = False
+        self._entered = False
+        self._left = False
 
     async def __aenter__(self) -> Self:
-        if self._open:
+        if self._entered:
             raise ConfigurationError("an event stream is entered once; ask for a new one")
-        self._open = True
+        self._entered = True
         self._listeners.any.append(self._hear)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._left = True
         self._listeners.any.remove(self._hear)
+        self._wake()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        if not self._open:
-            raise ConfigurationError("enter the events before reading them: async with router.events() as events")
+        if not self._entered:
+            raise ConfigurationError(
+                "enter the events before reading them: async with router.events() as events"
+            )
         while not self._waiting:
-            self._news = anyio.Event()
-            await self._news.wait()
+            if self._left:
+                raise StopAsyncIteration
+            news = self._news = self._news or anyio.Event()
+            await news.wait()
         event = self._waiting.popleft()
         if self._lost:
             lost, self._lost = self._lost, 0
@@ -237,6 +245,9 @@ class EventStream:
             self._waiting.popleft()
             self._lost += 1
         self._waiting.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._news is not None:
             self._news.set()
             self._news = None

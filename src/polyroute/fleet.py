@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,8 +34,8 @@ from polyroute.events import (
 from polyroute.health import Breaker, Samples, failure_sample, peak_ewma, share
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Vitals
-from polyroute.replies import Attempt, RateLimits, headroom_of
 from polyroute.queues import Queue
+from polyroute.replies import Attempt, RateLimits, headroom_of
 from polyroute.settings import CircuitBreaker, Hedge
 from polyroute.tokens import estimate_prompt
 from polyroute.types import ChatRequest, Request, Usage
@@ -61,7 +61,8 @@ class State:
     *held* says that something may: that it is *paused*, or its *breaker* not closed. *retries* are
     the second tries that it has in hand. *barred* is from when until when its host wants to be left
     alone. *answers* and *first_tokens* are samples of its times. *told* reads what its host last told
-    of its limits, and says when that was; *room* gives what our own count leaves of them.
+    of its limits, and says when that was; *room* gives what our own count leaves of them, and
+    *heed* takes what the host tells into that. *unwell_until* is how long a failed probe holds.
     """
 
     in_flight: int = 0
@@ -81,13 +82,17 @@ class State:
     waiting: int = 0
     told: tuple[Callable[[], RateLimits | None], float] | None = None
     room: Callable[[], float] | None = None
+    heed: Callable[[RateLimits], None] | None = None
+    unwell_until: float | None = None
 
     def guarded_by(self, settings: CircuitBreaker | None) -> None:
         """Have a breaker of these settings, or none."""
         if settings is None:
             self.breaker = None
-        elif self.breaker is None or self.breaker.settings is not settings:
+        elif self.breaker is None or self.breaker.settings != settings:
             self.breaker = Breaker(settings)
+        else:
+            self.breaker.settings = settings
 
     def barred_for(self, now: float) -> float:
         """Seconds that the host still wants to be left alone."""
@@ -98,6 +103,18 @@ class State:
             return until - now
         self.barred = None
         return 0.0
+
+    def back_at(self) -> float:
+        """When it may be asked again, after a failed probe or by its breaker."""
+        opens = 0.0 if self.breaker is None else self.breaker.until or 0.0
+        return max(opens, self.unwell_until or 0.0)
+
+    def hear(self, read: Callable[[], RateLimits | None]) -> None:
+        """Take what the host tells of its limits with a reply's head: read at once where it is to be
+        heeded, else when somebody asks."""
+        self.told = (read, anyio.current_time())
+        if self.heed is not None and (told := read()) is not None:
+            self.heed(told)
 
     def _headroom(self, now: float) -> float:
         own = 1.0 if self.room is None else self.room()
@@ -149,8 +166,10 @@ class Fleet:
         state = self.states.get(id or "")
         if state is None:
             return _UNKNOWN
-        timed = state.breaker is not None or state.barred is not None or state.told is not None
-        return state.vitals(self.now if timed else 0.0)
+        try:
+            return state.vitals(self.now)
+        except RuntimeError:  # No event loop runs here: as things stood when they last changed.
+            return state.vitals(state.sampled)
 
     def state(self, id: str) -> State:
         """The live state of the deployment called *id*, made where there is none yet."""
@@ -170,6 +189,12 @@ class Fleet:
         if id in self.lacks or len(self.lacks) < _MOST:
             self.lacks[id] = self.lacks.get(id, frozenset()) | {name}
 
+    def found(self, id: str, *, unwell_until: float | None) -> None:
+        """Keep what a probe of the deployment called *id* has shown."""
+        state = self.state(id)
+        state.unwell_until = unwell_until
+        state.held = state.held or unwell_until is not None
+
     def rest(self, id: str, *, paused: bool) -> None:
         """Let the deployment called *id* rest, or have it asked again."""
         state = self.state(id)
@@ -177,20 +202,28 @@ class Fleet:
             return
         state.paused = paused
         state.held = True
+        self.call_next(None, everybody=True)  # Who waits for its room goes elsewhere.
         if self.listeners.any:
             told = DeploymentPaused if paused else DeploymentResumed
             self.listeners.tell(told(at=self.now, deployment=id))
 
-    def forget(self, ids: Sequence[str | None], now_there: tuple[str, ...]) -> None:
-        """Forget what is known of the deployments called *ids*, which have changed or are gone."""
-        for id in ids:
-            self.states.pop(id or "", None)
-            self.lacks.pop(id or "", None)
+    def replaced(self, gone: Sequence[str], now_there: Mapping[str, CircuitBreaker | None]) -> None:
+        """Forget what is known of the deployments called *gone*, which have changed or are no more.
+        *now_there* are the breakers of all that there are now, by id."""
+        for id in gone:
+            self.states.pop(id, None)
+            self.lacks.pop(id, None)
+        for id, state in self.states.items():
+            state.room = state.heed = None  # Those that stay may have other limits, or another breaker.
+            if id in now_there:
+                state.guarded_by(now_there[id])
         if self.listeners.any:
-            self.listeners.tell(DeploymentsReplaced(at=self.now, deployments=now_there))
+            self.listeners.tell(DeploymentsReplaced(at=self.now, deployments=tuple(now_there)))
 
     def _forget_one(self) -> None:
-        idle = next((id for id, state in self.states.items() if not state.in_flight), None)
+        idle = next(
+            (id for id, state in self.states.items() if not state.in_flight and not state.paused), None
+        )
         if idle is not None:
             del self.states[idle]
 
@@ -221,9 +254,11 @@ class Fleet:
         else:
             self._tell_opened(id, breaker, now)
 
-    def trip(self, id: str, now: float, reason: str) -> None:
-        """Open the breaker of the deployment called *id* for as long as it ever does."""
+    def trip(self, id: str, settings: CircuitBreaker | None, now: float, reason: str) -> None:
+        """Open the breaker of the deployment called *id*, which is of these *settings*, for as long as it
+        ever does."""
         state = self.state(id)
+        state.guarded_by(settings)
         if state.breaker is None or (state.breaker.until or 0.0) > now + state.breaker.settings.cooldown:
             return
         state.breaker.trip(now, reason)
@@ -238,7 +273,9 @@ class Fleet:
     def bar(self, id: str, now: float, retry_after: float | None) -> None:
         """Leave the deployment called *id* alone for as long as its host asked (429), or by backoff."""
         state = self.state(id)
-        pause = min(_BAR * 2.0 ** min(state.refusals, 16), _LONGEST_BAR) if retry_after is None else retry_after
+        pause = (
+            min(_BAR * 2.0 ** min(state.refusals, 16), _LONGEST_BAR) if retry_after is None else retry_after
+        )
         state.refusals += 1
         if pause <= state.barred_for(now):
             return
@@ -276,7 +313,7 @@ class Fleet:
 _UNKNOWN = Vitals()
 
 
-def learn(state: State, attempt: Attempt, *, streamed: bool = False) -> None:
+def learn(state: State, attempt: Attempt) -> None:
     """Take a finished attempt into its deployment's state."""
     error = attempt.error
     if error is not None and not isinstance(error, AttemptError):

@@ -84,19 +84,20 @@ class Breaker:
 
     Moments are passed in; one before it opened is of another event loop's clock, and there nothing is
     held against anybody. *until* is when an open one lets a probe through, None where it is closed;
-    *reason* why it opened, in words; *probing* whether the probe is under way.
+    *reason* why it opened, in words; *probes* how many attempts are under way although it is not closed.
     """
 
     __slots__ = (
-        "_closed", "_counts", "_in_a_row", "_opened", "_slot", "_trips",
-        "probing", "reason", "settings", "until",
+        "_attempts", "_closed", "_counts", "_failures", "_in_a_row", "_opened", "_pace", "_slot", "_trips",
+        "probes", "reason", "settings", "until",
     )  # fmt: skip
 
     def __init__(self, settings: CircuitBreaker) -> None:
         self.settings: CircuitBreaker = settings
         self.until: float | None = None
         self.reason: str = ""
-        self.probing: bool = False
+        self.probes: int = 0
+        self._pace = _SLOTS / settings.window
         self._trips = 0
         self._opened = 0.0
         self._closed: float | None = None  # when it closed again, while it comes back
@@ -104,8 +105,10 @@ class Breaker:
 
     def _clear(self) -> None:
         self._in_a_row = 0.0
-        self._slot = 0
-        self._counts = [(0, 0.0)] * _SLOTS  # attempts and failures in each piece of the window
+        # Attempts and failures in each piece of the window, and apart from these in the newest one.
+        self._slot = self._attempts = 0
+        self._failures = 0.0
+        self._counts = [(0, 0.0)] * _SLOTS
 
     def state(self, now: float) -> Literal["closed", "open", "half_open"]:
         if self.until is None:
@@ -119,7 +122,7 @@ class Breaker:
     def share(self, now: float) -> float:
         """The part of its calls that it gets now, between 0 and 1."""
         if self.until is not None:
-            return 0.0 if self._opened <= now < self.until or self.probing else 1.0
+            return 0.0 if self._opened <= now < self.until or self.probes else 1.0
         if self._closed is None:
             return 1.0
         step = int((now - self._closed) // self.settings.cooldown)
@@ -137,7 +140,6 @@ class Breaker:
         if self.until is not None:
             if not probe:
                 return False  # It began before the breaker opened, and says nothing new.
-            self.probing = False
             if weight < 1:
                 self._close(now)
             else:
@@ -152,29 +154,43 @@ class Breaker:
 
     def trip(self, now: float, reason: str) -> None:
         """Open for as long as it ever does: what has happened does not pass by itself."""
-        self.probing = False
         self._opened, self.until = now, now + self.settings.longest
         self.reason = reason
         self._trips += 1
 
+    def succeed(self, now: float) -> None:
+        """Count a good answer while it is closed; the same as `count` with 0.0, and quicker."""
+        slot = int(now * self._pace)
+        if slot != self._slot:
+            self._turn(slot)
+        self._attempts += 1
+        self._in_a_row = 0.0
+
     def _add(self, weight: float, now: float) -> None:
-        slot = int(now / self.settings.window * _SLOTS)
-        ahead = slot - self._slot
-        if ahead:
-            for passed in range(1, min(ahead, _SLOTS) + 1):
-                self._counts[(self._slot + passed) % _SLOTS] = (0, 0.0)
-            self._slot = slot
-        attempts, failures = self._counts[slot % _SLOTS]
-        self._counts[slot % _SLOTS] = (attempts + 1, failures + weight)
+        slot = int(now * self._pace)
+        if slot != self._slot:
+            self._turn(slot)
+        self._attempts += 1
+        self._failures += weight
+
+    def _turn(self, slot: int) -> None:
+        """Begin another piece of the window."""
+        if not 0 < slot - self._slot < _SLOTS:  # Long ago, or on the clock of another event loop.
+            self._counts = [(0, 0.0)] * _SLOTS
+        else:
+            self._counts[self._slot % _SLOTS] = (self._attempts, self._failures)
+            for passed in range(self._slot + 1, slot + 1):
+                self._counts[passed % _SLOTS] = (0, 0.0)
+        self._slot, self._attempts, self._failures = slot, 0, 0.0
 
     def _too_bad(self, now: float) -> str:
         """Why it is to open; "" where it is not. One that is coming back has half the credit."""
         settings = self.settings
         back = self.share(now) < 1
         if self._in_a_row >= (settings.failures / 2 if back else settings.failures):
-            return f"{self._in_a_row:g} failures in a row"
-        attempts = sum(attempts for attempts, _ in self._counts)
-        failures = sum(failures for _, failures in self._counts)
+            return f"{self._in_a_row:g} failure{'' if self._in_a_row == 1 else 's'} in a row"
+        attempts = self._attempts + sum(attempts for attempts, _ in self._counts)
+        failures = self._failures + sum(failures for _, failures in self._counts)
         if attempts >= settings.calls and failures >= settings.rate * attempts:
             return f"{failures:g} of {attempts} attempts failed within {settings.window:g} s"
         return ""

@@ -91,7 +91,9 @@ def check_meanings(owner: str, rows: Sequence[MeaningRow]) -> tuple[MeaningRow, 
         if row in MEANINGS:
             continue
         if not (isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], type)):
-            raise ConfigurationError(f'{owner}: a row is (ServerError, "other host") or the like, not {row!r}')
+            raise ConfigurationError(
+                f'{owner}: a row is (ServerError, "other host") or the like, not {row!r}'
+            )
         if not issubclass(row[0], AttemptError) or row[1] not in known:
             raise ConfigurationError(
                 f"{owner}: a row says of an AttemptError one of {', '.join(known)}, not {row!r}"

@@ -39,6 +39,7 @@ _MESSAGE_KEYS = frozenset(
         "reasoning",
         "reasoning_content",
         "reasoning_details",
+        "cache_control",
     ]
 )
 # What OpenAI's own SDK dumps of a reply; nothing of it can be sent back, so it is only let pass.
@@ -122,7 +123,7 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
     if name is not None and not isinstance(name, str):
         raise _bad(f"{path}.name", f"is a str, not {kind_of(name)}")
     if role == "tool":
-        return Message("tool", (_read_tool_result(message, path),))
+        return Message("tool", _read_tool_result(message, path))
     if message.get("tool_call_id") is not None:
         raise _bad(f"{path}.tool_call_id", "belongs to a message with the role tool")
     parts = _read_thoughts(message, path)
@@ -130,6 +131,8 @@ def _read_dict(message: Mapping[str, Any], place: int) -> Message:
     if (refusal := message.get("refusal")) is not None and not parts:
         parts.append(Text(_str(refusal, f"{path}.refusal")))
     parts += _read_tool_calls(message.get("tool_calls"), f"{path}.tool_calls", role)
+    if (mark := _read_mark(message, path)) and parts:
+        parts += mark
     if not parts and content is None:
         raise _bad(f"{path}.content", "is missing")
     if all(type(part) is Text for part in parts):
@@ -150,7 +153,7 @@ def _check_part(part: object, role: Role, path: str) -> Part:
             raise _bad(path, "is a ToolCall, which belongs to a message with the role assistant")
         case ToolResult() if role != "tool":
             raise _bad(path, "is a ToolResult, which belongs to a message with the role tool")
-        case ToolResult():
+        case ToolResult() | Opaque():
             return part
         case part if role == "tool":
             raise _bad(path, f"is a ToolResult in a message with the role tool, not {kind_of(part)}")
@@ -158,7 +161,7 @@ def _check_part(part: object, role: Role, path: str) -> Part:
             _str(text, f"{path}.text")
         case Image(url=None, data=None) | File(url=None, data=None, id=None):
             raise _bad(path, f"is {'an Image' if isinstance(part, Image) else 'a File'} with nothing in it")
-        case Image() | Audio() | File() | ToolCall() | Opaque():
+        case Image() | Audio() | File() | ToolCall():
             pass
         case _:
             raise _bad(path, f"is a part such as Text or Image, not {kind_of(part)}")
@@ -172,7 +175,22 @@ def _read_content(content: object, role: Role, path: str) -> list[Part]:
         return [Text(content)] if content else []
     if isinstance(content, bytes | Mapping) or not isinstance(content, Sequence):
         raise _bad(path, f"is a str or a list of parts, not {kind_of(content)}")
-    return [_read_part(part, role, f"{path}[{index}]") for index, part in enumerate(content)]
+    parts: list[Part] = []
+    for index, part in enumerate(content):
+        parts.append(_read_part(part, role, f"{path}[{index}]"))
+        if isinstance(part, Mapping):
+            parts += _read_mark(part, f"{path}[{index}]")
+    return parts
+
+
+def _read_mark(given: Mapping[str, Any], path: str) -> tuple[Part, ...]:
+    """That the prompt may be cached up to here, where *given* says so."""
+    mark = given.get("cache_control")
+    if mark is None:
+        return ()
+    if not isinstance(mark, Mapping):
+        raise _bad(f"{path}.cache_control", 'is a dict such as {"type": "ephemeral"}')
+    return (Opaque("anthropic", {"cache_control": dict(mark)}),)
 
 
 def _read_part(part: object, role: Role, path: str) -> Part:
@@ -276,7 +294,12 @@ def _read_tool_calls(calls: object, path: str, role: object) -> list[Part]:
         raise _bad(path, "belongs to a message with the role assistant")
     if isinstance(calls, str | bytes | Mapping) or not isinstance(calls, Sequence):
         raise _bad(path, f"is a list of calls, not {kind_of(calls)}")
-    return [_read_tool_call(call, f"{path}[{index}]") for index, call in enumerate(calls)]
+    parts: list[Part] = []
+    for index, call in enumerate(calls):
+        parts.append(_read_tool_call(call, f"{path}[{index}]"))
+        if isinstance(call, Mapping):
+            parts += _read_mark(call, f"{path}[{index}]")
+    return parts
 
 
 def _read_tool_call(call: object, path: str) -> Part:
@@ -295,19 +318,22 @@ def _read_tool_call(call: object, path: str) -> Part:
     return ToolCall(id, name, raw_arguments=arguments or "")
 
 
-def _read_tool_result(message: Mapping[str, Any], path: str) -> ToolResult:
+def _read_tool_result(message: Mapping[str, Any], path: str) -> tuple[Part, ...]:
+    """What a tool gave back. A mark within it, or beside it, is for all of it: it comes right after."""
     id = message.get("tool_call_id")
     if not isinstance(id, str) or not id:
         raise _bad(f"{path}.tool_call_id", "is the id of the call that this answers")
     # What a tool gave back is read as a user's words are: texts and images, here no more than these.
     parts = _read_content(message.get("content"), "user", f"{path}.content")
-    for index, part in enumerate(parts):
+    kept = [part for part in parts if isinstance(part, Opaque)]
+    shown = [part for part in parts if not isinstance(part, Opaque)]
+    for index, part in enumerate(shown):
         if not isinstance(part, Text | Image):
             raise _bad(f"{path}.content[{index}]", "is a text or an image in what a tool gave back")
-    shown = cast("list[Text | Image]", parts)
+    given: str | tuple[Text | Image, ...] = tuple(cast("list[Text | Image]", shown))
     if all(type(part) is Text for part in shown):
-        return ToolResult(id, "".join(cast("Text", part).text for part in shown), name=message.get("name"))
-    return ToolResult(id, tuple(shown), name=message.get("name"))
+        given = "".join(cast("Text", part).text for part in shown)
+    return (ToolResult(id, given, name=message.get("name")), *kept, *_read_mark(message, path))
 
 
 def _str(value: object, path: str) -> str:

@@ -161,6 +161,9 @@ class Provider(Protocol):
     - `cannot(request: Request) -> Collection[str]`: the arguments of this request that it cannot honour.
     - `understands(opaque: Opaque) -> bool`: whether it has words for a part of another maker's, such as a
       mark up to which to cache; what bears its own name reaches it anyway.
+    - `barred(request: Request, deployment: Deployment) -> str | None`: why this one of its deployments
+      cannot serve this request, such as one that goes on from what another's host keeps; asked where
+      there is an `extra`.
     - `needs(deployment: Deployment) -> str | None`: what is missing before the deployment can be
       asked, such as `"no key: set OPENAI_API_KEY"`.
     - `keeps_deadlines = True`: it raises `AttemptTimeoutError` by itself when `call.deadline` passes.
@@ -177,7 +180,7 @@ class Provider(Protocol):
     async def chat(self, call: Call, /) -> ChatResponse[Any]: ...
 
     def stream(self, call: Call, /) -> AsyncGenerator[ChatChunk, None]:
-        """Driven with `aclosing`, in the task that entered the stream."""
+        """Driven from its start to its close by one task, which is not always the one that asked for it."""
         ...
 
 
@@ -285,16 +288,8 @@ class Refusal:
 
 
 class Limiter(Protocol):
-    """Says whether there is room. It never waits: the engine goes elsewhere first, then queues.
-
-    Optional, each looked for by name:
-
-    - `headroom(deployment: Deployment) -> float`: the share that is left of its scarcest limit.
-    - `learn(deployment: Deployment, told: RateLimits) -> None`: what its host says now of its limits.
-    - `rate_limited(deployment: Deployment, *, started: float, retry_after: float | None) -> tuple[str,
-      float] | None`: its host answered 429 to an attempt that began at the moment *started*; gives the
-      limit that this lowers and the share of it that is left, if any.
-    """
+    """Says whether there is room. It never waits: the engine goes elsewhere first, then queues. One that
+    heeds what hosts say is a `LearningLimiter` too."""
 
     async def reserve(
         self, request: Request, deployment: Deployment, estimate: Usage, /
@@ -313,8 +308,11 @@ class LearningLimiter(Limiter, Protocol):
         """Heed what the deployment's host has just told of its limits."""
         ...
 
-    def rate_limited(self, deployment: Deployment, *, started: float, retry_after: float | None) -> None:
-        """Heed a 429 to an attempt that *started* then; for *retry_after* seconds it wants to be left alone."""
+    def rate_limited(
+        self, deployment: Deployment, *, started: float, retry_after: float | None
+    ) -> tuple[str, float] | None:
+        """Heed a 429 to an attempt that *started* then; for *retry_after* seconds it wants to be left alone.
+        Gives the limit that this lowers and the share of it that is left; None where it lowers none."""
         ...
 
 
@@ -400,7 +398,9 @@ class WireFormat(Protocol):
     """How one API writes requests and replies: pure functions of bytes.
 
     Optional: `cannot(request: Request) -> Collection[str]` and `understands(opaque: Opaque) -> bool`, as
-    a `Provider` has them, and the methods of `EmbedFormat`.
+    a `Provider` has them, and the methods of `EmbedFormat`. Where a host keeps replies for later calls to
+    go on from, `keeps(request: Request) -> bool`: whether it keeps this one, and
+    `goes_on_from(request: Request) -> str | None`: the id of the one that is gone on from.
     """
 
     @property

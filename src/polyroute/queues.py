@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from math import inf
 
 import anyio
 
 __all__ = ["Queue", "Ticket"]
 
 _AGEING = 10.0  # seconds; having waited so much longer outweighs one level of priority
+_SPARE = 64  # places given up that are kept until they come up
 
 
 class Ticket:
@@ -33,17 +35,19 @@ class Ticket:
 
 class Queue:
     """The calls that wait for the same room. Only the first may take it; when it leaves, the next is called.
+    *opens* is when the first one expects room, by time alone; `inf` where it waits for a call to end.
 
     A call's place is fixed when it comes: a level of priority is worth having come ten seconds earlier,
     so that a low one ages and is never passed for ever.
     """
 
-    __slots__ = ("_arrivals", "_heap", "length")
+    __slots__ = ("_arrivals", "_heap", "length", "opens")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Ticket]] = []
         self._arrivals = 0
         self.length: int = 0
+        self.opens: float = -inf
 
     def __len__(self) -> int:
         return self.length
@@ -59,6 +63,9 @@ class Queue:
         """Give the place up, whatever for; whoever is first then is called."""
         ticket.left = True
         self.length -= 1
+        if len(self._heap) > 2 * self.length + _SPARE:
+            self._heap = [place for place in self._heap if not place[2].left]
+            heapify(self._heap)
         self.call()
 
     def call(self) -> None:

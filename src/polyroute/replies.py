@@ -77,12 +77,12 @@ class Attempt:
 class Exclusion:
     """Why a deployment was no candidate, in words and by *cause*: it does not serve this `kind` of
     call, something is missing in its `setup`, the call's `tags` forbid it, it cannot honour the
-    *argument* that is named, it is `paused`, its circuit `breaker` holds calls back, its `limits` have
-    no room, or what this call's `attempts` have shown."""
+    *argument* that is named, it is `paused`, its last `probe` failed, its circuit `breaker` holds calls
+    back, its `limits` have no room, or what this call's `attempts` have shown."""
 
     deployment: str
     reason: str
-    cause: Literal["kind", "setup", "tags", "argument", "paused", "breaker", "limits", "attempts"]
+    cause: Literal["kind", "setup", "tags", "argument", "paused", "probe", "breaker", "limits", "attempts"]
     argument: str | None = None
 
     def __str__(self) -> str:
@@ -233,8 +233,14 @@ class ChatResponse(Generic[T_co]):
 
     @property
     def message(self) -> Message:
-        """The reply as a message, to be appended to the history as it is."""
+        """The reply as a message, to be appended to the history as it is.
+
+        A refusal is what the assistant said where it said nothing else: no history has another place for it.
+        """
         parts = self._parts_in_step()
+        if self.refusal and not self.text:
+            place = next((at for at, part in enumerate(parts) if type(part) is ToolCall), len(parts))
+            parts = (*parts[:place], Text(self.refusal), *parts[place:])
         if all(type(part) is Text for part in parts):
             return Message("assistant", self.text or self.refusal or "")
         return Message("assistant", parts)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from types import EllipsisType, ModuleType, TracebackType
     from typing import Unpack
 
+    from anyio.abc import TaskGroup
+
     from polyroute.arguments import ChatArguments
     from polyroute.deployments import Deployment, Route, Rung
     from polyroute.events import EventStream
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from polyroute.messages import Messages
     from polyroute.protocols import FleetView, Limiter, Middleware, RetryPolicy, Strategy
     from polyroute.replies import ChatResponse, Listing
-    from polyroute.settings import CircuitBreaker, Hedge, Timeout
+    from polyroute.settings import CircuitBreaker, Hedge, Probes, Timeout
     from polyroute.sync import SyncRouter
     from polyroute.transports.choosing import GivenTransport
 
@@ -34,6 +36,7 @@ class RouterOptions(TypedDict, total=False):
     strategy: Strategy | None
     retry: RetryPolicy | None
     timeout: Timeout | float | None
+    probes: Probes | None
     hedge: Hedge | None
     degrade: Sequence[Rung]
     breaker: CircuitBreaker | None
@@ -57,6 +60,7 @@ class Router(Calls):
         strategy: Who of a route's candidates is asked; by default the first in order.
         retry: What follows when each has failed; None: no second try on a deployment.
         timeout: Limits in seconds, by phase; a number limits each attempt, None lifts all limits.
+        probes: How often deployments are asked how they are, beside what calls show; by default never.
         hedge: When a second deployment is asked beside a silent one.
         degrade: What is said where nobody answers, in order: a text, a reply, or an async function of
             the request and the error that gives one of these, or None for the next.
@@ -82,6 +86,7 @@ class Router(Calls):
         strategy: Strategy | None = None,
         retry: RetryPolicy | EllipsisType | None = ...,
         timeout: Timeout | float | EllipsisType | None = ...,
+        probes: Probes | None = None,
         hedge: Hedge | None = None,
         degrade: Sequence[Rung] | None = (),
         tags: Sequence[str] | None = (),
@@ -100,7 +105,7 @@ class Router(Calls):
         **unknown: Never,
     ) -> None:
         from polyroute.door import Door
-        from polyroute.wiring import Options, Wiring, unbuilt_options
+        from polyroute.wiring import Options, Wiring, checked_probes, unbuilt_options
 
         for name in unknown:
             raise ConfigurationError(f"Router has no option {name!r}{did_you_mean(name, _options())}")
@@ -124,6 +129,9 @@ class Router(Calls):
         )
         self._wiring = Wiring(options, transport=transport, rng=rng)
         self._core = self._wiring.core(deployments, routes)
+        self._probes = checked_probes(probes)
+        self._core.must_be_entered = None if probes is None else "probes="
+        self._tasks: TaskGroup | None = None
         super().__init__(Door(self._core, {}))
         self._blocking: Blocking | None = None
 
@@ -154,7 +162,7 @@ class Router(Calls):
         """
         from polyroute.sync import SyncRouter
 
-        return SyncRouter(self, self.aclose, self._core)
+        return SyncRouter(self, self, self._core)
 
     @overload
     def openai_transport(self) -> HTTPXTransport: ...
@@ -228,7 +236,11 @@ class Router(Calls):
         self._core.replace(self._wiring.plan(deployments, routes))
 
     async def rehearse(
-        self, messages: Messages = "Reply with OK.", *, fail: Sequence[str], **arguments: Unpack[ChatArguments]
+        self,
+        messages: Messages = "Reply with OK.",
+        *,
+        fail: Sequence[str],
+        **arguments: Unpack[ChatArguments],
     ) -> ChatResponse[Any]:
         """Make a call in which the deployments called *fail* are down: they are not asked, and nothing is
         held against them. The others are the real ones: the reply's `trace` proves who stands in for whom.
@@ -245,14 +257,32 @@ class Router(Calls):
         await self._wiring.providers.aclose()
 
     async def __aenter__(self) -> Self:
-        self._core.check()
-        self._core.entered = True
+        entered, self._core.entered = self._core.entered, True
+        try:
+            self._core.check()
+        except ConfigurationError:
+            self._core.entered = entered
+            raise
+        if self._probes is not None and self._tasks is None:
+            from anyio import create_task_group
+
+            from polyroute._engine.probing import probe_for_ever
+
+            self._tasks = create_task_group()
+            await self._tasks.__aenter__()
+            self._tasks.start_soon(probe_for_ever, self._core, self._probes)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.aclose()
+        tasks, self._tasks = self._tasks, None
+        try:
+            if tasks is not None:
+                tasks.cancel_scope.cancel()
+                await tasks.__aexit__(None, None, None)
+        finally:
+            await self.aclose()
 
     def __repr__(self) -> str:
         plan = self._core.plan

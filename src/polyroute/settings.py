@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from math import inf, isnan
 from types import EllipsisType
-from typing import NoReturn, Protocol, TypeAlias
+from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from polyroute.errors import ConfigurationError
 from polyroute.types import FINISH_REASONS
@@ -19,6 +19,7 @@ __all__ = [
     "Limits",
     "Money",
     "Price",
+    "Probes",
     "Secret",
     "SupportsSecret",
     "Timeout",
@@ -37,7 +38,8 @@ class Timeout:
     stream's first token (and for a plain reply's head, where it is set in so many words), and
     *between_tokens* the wait for each later one. *min_rate* is the floor of a stream in tokens a
     second, by default none: one that has kept its reader waiting longer than
-    `1.5 * between_tokens + tokens / min_rate` in all is broken, though no single wait was too long.
+    `1.5 * between_tokens + tokens / min_rate` in all is broken, though no single wait was too long
+    (`30 + tokens / min_rate` where *between_tokens* is None).
 
     Where *first_token* is left at its default, a deployment's own history moves it: to four times
     its 95th percentile, between 5 and 120 seconds, once it has streamed 20 replies.
@@ -266,6 +268,27 @@ class Limits:
                 )
         if all(value is None for value in said.values()):
             raise ConfigurationError(f"Limits: give at least one of {', '.join(said)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """How often deployments are asked how they are, beside what calls show: about *every* so many seconds,
+    by listing its `models` or by a short `chat`, with *timeout* seconds for the answer.
+
+    One that fails its probe is left out until a probe finds it well, for no longer than two intervals.
+    """
+
+    every: float = 30.0
+    by: Literal["models", "chat"] = "models"
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("every", "timeout"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 < value < inf:
+                raise ConfigurationError(f"Probes: {name} is seconds, more than 0, not {value!r}")
+        if self.by not in ("models", "chat"):
+            raise ConfigurationError(f'Probes: by is "models" or "chat", not {self.by!r}')
 
 
 def _is_number(value: object) -> bool:

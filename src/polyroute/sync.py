@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, Unpack, overload
 
@@ -119,9 +119,12 @@ class SyncCalls:
 class SyncRouter(SyncCalls):
     """A router in a `with` block. Leaving it closes the router."""
 
-    def __init__(self, router: Calls, close: Callable[[], Awaitable[None]], core: Core) -> None:
+    def __init__(
+        self, router: Calls, entered: AbstractAsyncContextManager[object], core: Core
+    ) -> None:
+        """*entered* is the router as a block: entered and left by one task of its loop."""
         super().__init__(router, self._running_portal)
-        self._close = close
+        self._entered = entered
         self._core = core
         self._stack = ExitStack()
         self._running: BlockingPortal | None = None
@@ -134,6 +137,7 @@ class SyncRouter(SyncCalls):
             self._core.end_sync()
             raise
         self._running.call(self._core.claim)
+        self._stack.enter_context(self._running.wrap_async_context_manager(self._entered))
         return self
 
     def __exit__(
@@ -141,9 +145,10 @@ class SyncRouter(SyncCalls):
     ) -> None:
         portal, self._running = self._running, None
         if portal is not None:
-            with self._stack:
-                portal.call(self._close)
-            self._core.end_sync()
+            try:
+                self._stack.close()
+            finally:
+                self._core.end_sync()
 
     def _running_portal(self) -> BlockingPortal:
         if self._running is None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import anyio
 
-from polyroute._engine.plan import PREFIXES, Plan, number
+from polyroute._engine.names import PREFIXES, number
+from polyroute._engine.plan import Plan
 from polyroute.arguments import check_params
 from polyroute.deployments import (
     Deployment,
@@ -26,11 +27,11 @@ from polyroute.errors import ConfigurationError, did_you_mean
 from polyroute.fleet import Fleet
 from polyroute.protocols import Limiter, Middleware, Provider, RetryPolicy, Strategy, Transport
 from polyroute.retries import ExponentialBackoff
-from polyroute.settings import CircuitBreaker, Hedge, Timeout, unbuilt
+from polyroute.settings import CircuitBreaker, Hedge, Probes, Timeout, unbuilt
 from polyroute.strategies import Ordered
 from polyroute.transports.choosing import check_transport, name_of, transport_of
 
-__all__ = ["Options", "Providers", "Wiring", "unbuilt_options"]
+__all__ = ["Options", "Providers", "Wiring", "checked_probes", "unbuilt_options"]
 
 _NO_RETRY = ExponentialBackoff(max_retries=0)
 
@@ -180,6 +181,13 @@ class Providers:
     async def aclose(self) -> None:
         if self._own is not None and self._own is not self._transport:  # Who made it closes it.
             await self._own.aclose()
+
+
+def checked_probes(given: object) -> Probes | None:
+    """*given*, if it says how to probe, or that nobody does."""
+    if given is None or isinstance(given, Probes):
+        return given
+    raise ConfigurationError(f"Router: probes is a Probes(every=30) or None, not {given!r}")
 
 
 def _checked_routes(routes: Mapping[str, Route]) -> dict[str, Route]:

@@ -193,7 +193,7 @@ _AS_THEY_ARE = ("max_tokens", "temperature", "top_p", "top_k")
 _OURS = frozenset(
     {*_AS_THEY_ARE, "model", "messages", "system", "stream", "stop_sequences", "tool_choice", "output_format"}
 )
-_OF_A_TOOL = frozenset({"type", "name", "description", "input_schema", "strict"})
+_OF_A_TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 
 
 def _arguments(body: Mapping[str, Any], _: Host) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _arguments(body: Mapping[str, Any], _: Host) -> dict[str, Any]:
     system = body.get("system") or []
     if isinstance(system, str):
         system = [{"type": "text", "text": system}]
-    call["messages"] = [Message("system", [_part(block) for block in system])] if system else []
+    call["messages"] = [Message("system", _parts(system))] if system else []
     call["messages"] += [Message(*_said(turn)) for turn in body["messages"]]
     if "stop_sequences" in body:
         call["stop"] = body["stop_sequences"]
@@ -231,21 +231,39 @@ _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 def _openai_tool(tool: Mapping[str, Any]) -> JSON:
     function = {"name": tool["name"], "parameters": tool["input_schema"]}
     function |= {name: tool[name] for name in ("description", "strict") if name in tool}
-    return {"type": "function", "function": function}
+    marks = {"cache_control": tool["cache_control"]} if "cache_control" in tool else {}
+    return {"type": "function", "function": function, **marks}
 
 
 def _said(turn: Mapping[str, Any]) -> tuple[Any, Any]:
     content = turn["content"]
     if isinstance(content, str):
         return turn["role"], content
-    parts = [_part(block) for block in content]
-    if all(isinstance(part, ToolResult) for part in parts):
+    parts = _parts(content)
+    if all(isinstance(part, ToolResult | Opaque) for part in parts) and isinstance(parts[0], ToolResult):
         return "tool", parts
+    if not any(isinstance(part, ToolResult) for part in parts):
+        return turn["role"], parts
     # Ours has no place for results beside other words; as blocks of the host's own they may stand.
     return turn["role"], [
-        Opaque("anthropic", block) if isinstance(part, ToolResult) else part
-        for part, block in zip(parts, content, strict=True)
+        Opaque("anthropic", block) if isinstance(part := _part(block), ToolResult) else part
+        for block in content
     ]
+
+
+def _parts(blocks: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """The blocks in our words, each that is marked with the mark behind it."""
+    parts: list[Part] = []
+    for block in blocks:
+        bare = {key: value for key, value in block.items() if key != "cache_control"}
+        part = _part(bare)
+        if (said := block.get("cache_control")) is None:
+            parts.append(part)
+        elif isinstance(part, Opaque):
+            parts.append(Opaque("anthropic", block))
+        else:
+            parts += (part, Opaque("anthropic", {"cache_control": said}))
+    return parts
 
 
 def _part(block: Mapping[str, Any]) -> Part:
@@ -298,7 +316,7 @@ def _plain(body: Mapping[str, Any], _: Host) -> JSON:
 
 
 def _block(block: JSON) -> JSON:
-    return {key: value for key, value in block.items() if key != "is_error" or value}
+    return {key: value for key, value in block.items() if key not in ("is_error", "cache_control") or value}
 
 
 def _nothing(_: Mapping[str, Any]) -> None:

@@ -311,7 +311,7 @@ def _result(answer: JSON, id: str) -> ToolResult:
     return ToolResult(id, (Text(response), *shown))
 
 
-def _plain(body: Mapping[str, Any], _: Host) -> JSON:
+def _plain(body: Mapping[str, Any], host: Host) -> JSON:
     plain = _camel(dict(body))
     turns: list[tuple[str, bool, list[JSON]]] = []
     for content in plain["contents"]:
@@ -319,7 +319,7 @@ def _plain(body: Mapping[str, Any], _: Host) -> JSON:
             of_a_tool = "functionResponse" in part
             if not turns or turns[-1][:2] != (content["role"], of_a_tool):
                 turns.append((content["role"], of_a_tool, []))
-            turns[-1][2].append(_plain_part(part))
+            turns[-1][2].append(_plain_part(part, host))
     plain["contents"] = turns
     instruction = _listed(plain.pop("systemInstruction", {}).get("parts"))
     plain["system"] = [part["text"] for part in instruction if part["text"]]
@@ -336,10 +336,12 @@ def _counts(part: JSON) -> bool:
     return "thoughtSignature" in part or not (part.get("text") == "" or part.get("thought"))
 
 
-def _plain_part(part: JSON) -> JSON:
+def _plain_part(part: JSON, host: Host) -> JSON:
     for name in ("functionCall", "functionResponse"):
-        if str(part.get(name, {}).get("id")).startswith(_MADE):
-            part = {**part, name: {key: value for key, value in part[name].items() if key != "id"}}
+        # Vertex is told of no ids.
+        if host.prefix == "vertex" or str(part.get(name, {}).get("id")).startswith(_MADE):
+            named = part.get(name, {})
+            part = {**part, name: {key: value for key, value in named.items() if key != "id"}}
     return {name: value for name, value in part.items() if value != _UNCHECKED}
 
 

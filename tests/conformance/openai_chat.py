@@ -47,8 +47,8 @@ def _answer(text: str) -> JSON:
 
 
 def _played_back(body: Mapping[str, Any]) -> JSON:
-    turn = next(message for message in body["messages"] if message["role"] == "assistant")
-    return completion(choice(turn))
+    turns = [message for message in body["messages"] if message["role"] == "assistant"]
+    return completion(choice(turns[0] if turns else {"content": ""}))
 
 
 def _as_stream(body: Mapping[str, Any], rng: Random) -> bytes:
@@ -176,6 +176,7 @@ def _plain(body: Mapping[str, Any], host: Host) -> dict[str, Any]:
     """*body* with each of the ways to say the same thing said in one way."""
     plain = {name: value for name, value in body.items() if value is not None}
     plain["messages"] = [_message(message, host) for message in body["messages"]]
+    plain["marked"] = _marked(body) if host.cache_control else None
     for theirs in ("max_tokens", "max_completion_tokens"):
         if theirs in plain:
             plain["max_tokens"] = plain.pop(theirs)
@@ -190,6 +191,13 @@ def _plain(body: Mapping[str, Any], host: Host) -> dict[str, Any]:
     if not plain.get("stream"):
         plain.pop("stream", None)
     return {name: value for name, value in plain.items() if value is not None}
+
+
+def _marked(body: Mapping[str, Any]) -> list[object]:
+    """What bears a mark up to which the prompt is to be cached."""
+    contents = [each["content"] for each in body["messages"] if isinstance(each.get("content"), list)]
+    parts = [part for content in contents for part in content]
+    return [each for each in (*parts, *(body.get("tools") or ())) if "cache_control" in each]
 
 
 def _message(message: Mapping[str, Any], host: Host) -> dict[str, Any]:

@@ -45,9 +45,16 @@ def deployments(format: Format, exchanges: Mapping[str, Exchange], url: str) -> 
             id=id,
             base_url=f"{url}/{id}",
             api_key="k-recorded",
+            capabilities=_capabilities(exchange),
         )
         for id, exchange in exchanges.items()
     ]
+
+
+def _capabilities(exchange: Exchange) -> Mapping[str, bool]:
+    """Whoever marked nothing had nothing marked; and where he did, it is all that there is."""
+    marked = re.search(r'"cache_control"|"cachePoint"', json.dumps(exchange["request_body"]))
+    return {} if marked else {"prompt_caching": False}
 
 
 def _prefix(exchange: Exchange, format: Format) -> str:

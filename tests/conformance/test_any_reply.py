@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyroute import ChatRequest, Deployment, FleetError, Message, PolyrouteError, Router
+from polyroute import ChatRequest, ChatResponse, Deployment, FleetError, Message, PolyrouteError, Router
 from polyroute.protocols import WireFormat
 from polyroute.providers.scrub import Secrets, scrubbed
 from tests.conformance.driving import call, sent
@@ -28,6 +29,12 @@ def ours(work: Callable[[], object]) -> None:
     except PolyrouteError as error:
         failure = error
         assert str(scrubbed(failure, Secrets([KEY])))
+
+
+def played_on(reply: ChatResponse[Any]) -> ChatRequest:
+    """The request with which a conversation goes on after *reply*."""
+    answers = [tool_call.result("12") for tool_call in reply.tool_calls]
+    return ChatRequest(messages=(Message("user", "hi"), reply.message, *answers, Message("user", "go on")))
 
 
 def reread(wire: WireFormat, body: bytes, deployment: Deployment) -> object:
@@ -89,16 +96,16 @@ def test_what_was_read_is_sent_back_and_read_again_as_the_same(format, data):
     body = data.draw(format.replies)
     for deployment, wire in format.wires():
         reply = wire.decode(json.dumps(body).encode(), call(deployment))
-        answers = [tool_call.result("12") for tool_call in reply.tool_calls]
-        history = (Message("user", "hi"), reply.message, *answers, Message("user", "go on"))
-        request = ChatRequest(messages=history)
-        assert not wire.cannot(request)
+        assert not wire.cannot(played_on(reply))
 
-        once = sent(deployment, wire, request)
-        again = wire.decode(json.dumps(format.played_back(once)).encode(), call(deployment)).message
-        twice = sent(deployment, wire, ChatRequest(messages=(history[0], again, *history[2:])))
+        once = sent(deployment, wire, played_on(reply))
+        again = wire.decode(json.dumps(format.played_back(once)).encode(), call(deployment))
+        twice = sent(deployment, wire, played_on(again))
+        more = wire.decode(json.dumps(format.played_back(twice)).encode(), call(deployment))
 
-        assert twice == once
+        assert sent(deployment, wire, played_on(more)) == twice
+        assert again.message.text.strip() == more.message.text.strip() == reply.message.text.strip()
+        assert [each.name for each in again.tool_calls] == [each.name for each in reply.tool_calls]
 
 
 @on_each_format

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from polyroute import Deployment, NamedTool
+from polyroute import Deployment, Message, NamedTool, Opaque, Text
 from polyroute.interop.fields import CHAT, EMBED, Argument, Extra, Read, Refused
 from polyroute.testing import FakeProvider
 from tests.doubles import deployment
@@ -178,6 +178,21 @@ async def test_a_field_that_the_table_refuses_is_refused_by_its_path_and_with_th
 
     assert error["param"] == path.replace("[]", "[0]")
     assert error["message"] == f"{error['param']} {CHAT[path].why}"
+
+
+async def test_a_mark_up_to_which_to_cache_is_handed_on():
+    class Marked(FakeProvider):
+        def understands(self, opaque: Opaque) -> bool:
+            return True
+
+    fake = Marked()
+    tool = {**WEATHER, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    async with routed(deployment("a", fake)) as client:
+        await posted(client, model="a", tools=[tool], **part(cache_control={"type": "ephemeral"}))
+
+    mark = Opaque("anthropic", {"cache_control": {"type": "ephemeral"}})
+    assert fake.calls[0].request.messages == (Message("user", (Text("hi"), mark)),)
+    assert fake.calls[0].request.tools[0].cache_control == {"type": "ephemeral", "ttl": "1h"}
 
 
 async def test_a_key_that_no_part_has_is_refused_with_the_nearest():

@@ -14,12 +14,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from polyroute import Deployment, PolyrouteError, Route, Router, Timeout
+from polyroute import Deployment, Message, PolyrouteError, Route, Router, Timeout
 
 MODEL = "gemma-3-270m"
 CHAT_FORMAT = "alpaca"  # the weights are of the base model, which was taught no format of its own
@@ -34,8 +35,23 @@ PROMPTS = [
 ]
 
 
+PREFIXES = ("llamacpp", "vllm", "compatible")
+
+
 class Colour(BaseModel):
     name: Literal["red", "green", "blue"]  # so small a model would never end a string of its own
+
+
+# This server spells a schema its own way, which `extra` puts in the body.
+SPELLING = {"response_format": {"type": "json_object", "schema": Colour.model_json_schema()}}
+
+
+def weather(city: Literal["Rome", "Paris", "Wien"]) -> str:
+    """Tells the weather of a city."""
+    return f"Sunny in {city}."
+
+
+NAMED = {"type": "function", "function": {"name": "weather"}}
 
 
 def free_port() -> int:
@@ -108,7 +124,7 @@ async def streams(router: Router) -> None:
 
 
 async def conversations(router: Router) -> None:
-    print("\n--- a conversation, and a reply of one's own type")
+    print("\n--- a conversation")
     history = [{"role": "user", "content": "My name is Ada."}]
     reply = await router.chat(history, max_tokens=20, temperature=0, stop=STOP)
     reply = await router.chat(
@@ -118,17 +134,62 @@ async def conversations(router: Router) -> None:
         stop=STOP,
     )
     print(f"< {reply.text.strip()!r}")
-    # This server spells a schema its own way, which `extra` puts in the body.
-    spelling = {"response_format": {"type": "json_object", "schema": Colour.model_json_schema()}}
-    shaped = await router.chat(
-        "Name a colour, as JSON with a name.",
-        response_format=Colour,
-        extra=spelling,
-        max_tokens=60,
-        temperature=0,
-    )
-    print(f"< {shaped.text.strip()!r}, which is {shaped.parsed!r}")
-    assert isinstance(shaped.parsed, Colour)
+
+
+async def shapes(router: Router, id: str) -> None:
+    print(f"\n--- a reply of one's own type, from {id}/")
+    asked = "Name a colour, as JSON with a name."
+    how = {"model": id, "max_tokens": 60, "temperature": 0, "seed": 1}
+    whole = await router.chat(asked, response_format=Colour, extra=SPELLING, **how)
+    async with router.stream(asked, response_format=Colour, extra=SPELLING, **how) as stream:
+        streamed = await stream.response()
+    print(f"< {whole.text.strip()!r}, which is {whole.parsed!r}; streamed {streamed.parsed!r}")
+    assert isinstance(whole.parsed, Colour)
+    assert streamed.parsed == whole.parsed
+    try:
+        await router.chat(asked, response_format=Colour, retry=None, **how)
+        raise SystemExit("it takes OpenAI's spelling now: the other is needed no more")
+    except PolyrouteError as error:
+        print(f"in OpenAI's own spelling: {str(error.__cause__).splitlines()[1].strip()}")
+
+
+async def tools(router: Router, id: str) -> None:
+    print(f"\n--- a tool, called through {id}/")
+    asked = "What is the weather in Paris?"
+    how = {"model": id, "tools": [weather], "max_tokens": 40, "temperature": 0, "seed": 1, "stop": STOP}
+    whole = await router.chat(asked, tool_choice=NAMED, **how)
+    async with router.stream(asked, tool_choice=NAMED, **how) as stream:
+        pieces = [chunk.tool_call_delta async for chunk in stream if chunk.tool_call_delta]
+        streamed = await stream.response()
+    (call,), (same,) = whole.tool_calls, streamed.tool_calls
+    print(f"named: {call.name}({call.arguments}), id {call.id!r}, {whole.finish_reason}")
+    print(f"streamed: {same.name}({same.arguments}) in {len(pieces)} pieces, {streamed.finish_reason}")
+    assert (same.name, same.arguments) == (call.name, call.arguments)
+    assert whole.finish_reason == streamed.finish_reason == "tool_calls"
+    answer = call.result(weather(**(call.arguments or {})))
+    try:
+        await router.chat([Message("user", asked), whole.message, answer], retry=None, **how)
+        raise SystemExit("it takes a call without words now: the words below are needed no more")
+    except PolyrouteError as error:
+        # OpenAI, vLLM and llama.cpp's own server want it so; this one, in Python, wants a text.
+        print(f"a call without words is refused: {str(error.__cause__).splitlines()[3].strip()}")
+    said = replace(whole, text="Let me see.").message
+    last = await router.chat([Message("user", asked), said, answer], **how)
+    print(f"played on with words beside the call, and {answer.parts[0]}: {last.text.strip()!r}")
+    for choice in ("auto", "required"):
+        left = await router.chat(asked, tool_choice=choice, **how)
+        print(f"{choice}: {left.text.strip()!r}")
+        assert not left.tool_calls, "it calls tools unasked now"
+    print("in the format that these weights are asked in, the server calls a tool only where one is named")
+
+
+async def listed(router: Router) -> None:
+    print("\n--- the models that the server lists")
+    for each in await router.models():
+        print(f"{each.provider}/: {', '.join(each.models)}; used by {each.deployments}, gone {each.gone}")
+        assert each.models == (f"{each.provider}/{MODEL}",)
+        assert not each.gone
+        assert each.error is None
 
 
 async def falls_back(base: str) -> None:
@@ -162,12 +223,16 @@ async def many(router: Router) -> None:
 async def main(base: str) -> None:
     deployments = [
         Deployment(f"{prefix}/{MODEL}", id=prefix, base_url=base, timeout=Timeout(first_token=60))
-        for prefix in ("llamacpp", "vllm", "compatible")
+        for prefix in PREFIXES
     ]
     async with Router(deployments) as router:
         await chats(router)
         await streams(router)
         await conversations(router)
+        for prefix in PREFIXES:
+            await shapes(router, prefix)
+            await tools(router, prefix)
+        await listed(router)
         await many(router)
         for each in deployments:
             reply = await router.chat("Hello!", model=each.id, max_tokens=5)

@@ -37,6 +37,65 @@ async def test_a_conversation_keeps_its_roles_and_its_order():
     assert await messages_sent(*conversation) == conversation
 
 
+@pytest.mark.parametrize(
+    "model", ["openai/gpt-5-mini", "openrouter/any", "deepseek/any", "mistral/any", "vllm/any"]
+)
+async def test_an_answer_that_says_nothing_is_left_out_since_hosts_refuse_it(model):
+    details = Opaque("openrouter", {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]})
+    nothing = [Message("assistant", ""), Message("assistant", [Reasoning("Hm."), details])]
+
+    sent = await messages_sent(
+        {"role": "user", "content": "hi"}, *nothing, {"role": "user", "content": ""}, model=model
+    )
+    assert [each["role"] for each in sent] == ["user", "user"]
+
+
+async def test_an_answer_in_a_form_of_the_host_s_own_says_something():
+    spoken = {"audio": {"id": "audio_1"}}
+
+    said = (
+        await messages_sent(
+            {"role": "user", "content": "hi"}, Message("assistant", [Opaque("openai", spoken)])
+        )
+    )[1]
+    assert said == {"role": "assistant", "content": "", **spoken}
+
+
+@pytest.mark.parametrize(
+    ("raw", "written"),
+    [
+        ("", "{}"),
+        (" ", "{}"),
+        ('{ "a":1}', '{ "a":1}'),
+        ('{"a": ', '{"INVALID_JSON": "{\\"a\\": "}'),
+        ("[1]", '{"INVALID_JSON": "[1]"}'),
+    ],
+)
+async def test_arguments_are_always_those_of_an_object_since_many_hosts_refuse_others_ever_after(
+    raw, written
+):
+    said = await messages_sent(Message("assistant", [ToolCall("a", "now", raw_arguments=raw)]))
+
+    assert said[0]["tool_calls"][0]["function"]["arguments"] == written
+
+
+async def test_ids_of_calls_that_are_too_long_or_there_twice_are_others_and_their_results_follow_them():
+    calls = [ToolCall(id, "now") for id in ("call_0", "x" * 40, "x" * 41, "call_0", "")]
+    _, asked, *answered = await messages_sent(
+        {"role": "user", "content": "hi"},
+        Message("assistant", calls),
+        *(each.result(at) for at, each in enumerate(calls)),
+    )
+
+    ids = [each["id"] for each in asked["tool_calls"]]
+    assert [(each["tool_call_id"], each["content"]) for each in answered] == list(
+        zip(ids, "01234", strict=True)
+    )
+    assert ids[:2] == ["call_0", "x" * 40]
+    assert len(set(ids)) == 5
+    assert all(0 < len(id) <= 40 for id in ids)
+
+
 async def test_typed_messages_are_sent_as_dicts_would_be():
     typed = [
         Message("system", "Be brief."),
@@ -108,6 +167,12 @@ async def test_pictures_are_sent_by_address_and_by_data():
     )
 
 
+async def test_a_picture_of_which_no_type_is_given_is_what_it_begins_like():
+    (said,) = await messages_sent(Message("user", [Image(data=b"\xff\xd8\xff\xe0")]))
+
+    assert said["content"] == [{"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,/9j/4A=="}}]
+
+
 async def test_sound_is_sent_as_base64():
     said = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
 
@@ -138,10 +203,16 @@ async def test_files_are_sent_by_data_and_by_id():
                         "type": "file",
                         "file": {"file_data": "data:application/pdf;base64,JVBERg==", "filename": "a.pdf"},
                     },
-                    {"type": "file", "file": {"file_data": "data:text/csv;base64,eCx5"}},
+                    {
+                        "type": "file",
+                        "file": {"file_data": "data:text/csv;base64,eCx5", "filename": "document.csv"},
+                    },
                     {"type": "file", "file": {"file_id": "file-1"}},
                     {"type": "file", "file": {"file_data": "data:text/csv;base64,eCx5", "filename": "b.csv"}},
-                    {"type": "file", "file": {"file_data": "data:application/pdf;base64,eCx5"}},
+                    {
+                        "type": "file",
+                        "file": {"file_data": "data:application/pdf;base64,eCx5", "filename": "document.pdf"},
+                    },
                     {"type": "file", "file": {"file_id": "file-2"}},
                 ],
             }

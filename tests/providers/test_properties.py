@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -68,8 +69,18 @@ def sent_back(wire: OpenAIChat, message: Message) -> dict[str, Any]:
     return json.loads(wire.encode(call, stream=False))["messages"][0]
 
 
+def orderly(message: dict[str, Any]) -> dict[str, Any]:
+    """*message* as the most hosts would write it: it says something, and its calls have ids of their own and
+    arguments that can be read. Others are put in order before they are sent back."""
+    for number, each in enumerate(message.get("tool_calls", ())):
+        each["id"] = f"call_{number}"
+        if not each["function"]["arguments"].endswith("}"):
+            each["function"]["arguments"] = "{}"
+    return message if message.get("tool_calls") else {**message, "content": f"a{message['content']}"}
+
+
 @MANY
-@given(wire_messages())
+@given(wire_messages().map(deepcopy).map(orderly))
 def test_what_was_read_of_a_reply_is_sent_back_and_read_again_as_the_same(message):
     body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
     reply = DEEPSEEK.decode(body, CALL)
@@ -77,11 +88,11 @@ def test_what_was_read_of_a_reply_is_sent_back_and_read_again_as_the_same(messag
 
     again = read_messages([sent_back(DEEPSEEK, kept)])[0]
 
-    assert again.parts == kept.parts or (again.parts, kept.text) == ((), "")
+    assert again.parts == kept.parts
 
 
 @MANY
-@given(wire_messages())
+@given(wire_messages().map(deepcopy).map(orderly))
 def test_what_only_the_host_understands_is_sent_back_as_it_came(message):
     body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
     reply = OPENROUTER.decode(body, CALL)

@@ -1,7 +1,6 @@
 """An HTTP server on loopback that misbehaves as it is told.
 
-It runs on threads, so that it serves whatever event loop the test itself runs on. What it does with
-a request is an *act*: bytes that it says, and what it does besides.
+What it does with a request is an *act*: bytes that it says, and what it does besides.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
+
+from tests.transports.loopback import Loopback
 
 _FOR_EVER = 30.0  # seconds; longer than any test
 _RESETTING = struct.pack("ii", 1, 0)  # SO_LINGER for no time makes closing a reset
@@ -24,12 +25,14 @@ _RESETTING = struct.pack("ii", 1, 0)  # SO_LINGER for no time makes closing a re
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came: on the which connection, and with which headers, in lower case."""
+    """One request as it came: on the which connection, and with which headers, in lower case; *raw*
+    is all of it."""
 
     connection: int
     line: str
     headers: Mapping[str, str]
     body: bytes
+    raw: bytes = field(repr=False)
 
     @property
     def streams(self) -> bool:
@@ -53,7 +56,7 @@ Step: TypeAlias = bytes | Do | Pause
 Act: TypeAlias = Iterable[Step] | Callable[[Asked], Iterable[Step]]
 
 
-class FaultyServer:
+class FaultyServer(Loopback):
     """Plays the nth of *acts* for the nth request, and the last one from then on.
 
     *greeting* is played on each connection before anything is read; `asked` holds the requests.
@@ -65,92 +68,43 @@ class FaultyServer:
         greeting: Iterable[Step] = (),
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
+        listening: bool = True,
     ) -> None:
-        self.acts: list[Act] = list(acts) or [fine]
+        super().__init__(host, listening=listening)
         self.asked: list[Asked] = []
-        self.accepted = 0
         self.stalling = threading.Event()  # it says nothing more, and waits for the client to go
+        self._acts: Sequence[Act] = acts or (fine,)
         self._greeting = greeting
         self._tls = tls
-        self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self._changed = threading.Condition()
-        self._stopping = threading.Event()
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family, backlog=512)
-        self.host, self.port = self._listener.getsockname()[:2]
-
-    @property
-    def authority(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
         return f"http{'s' if self._tls else ''}://{self.authority}/v1"
 
-    def open_connections(self, *, within: float = 3.0) -> int:
-        """How many connections the clients have not closed, once all are or the time is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._open, within)
-            return len(self._open)
+    def mend(self, act: Act | None = None) -> None:
+        """Be a good server from now on, or one that plays *act*."""
+        self._acts, self._greeting = (act or fine,), ()
+        if not self._listening:
+            self.listen()
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._stopping.set()
-        with suppress(OSError), socket.create_connection((self.host, self.port)):
-            pass  # It wakes `accept`, which closing the listener would not.
-        for each in tuple(self._open):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        self._listener.close()
-
-    def _start(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            if self._stopping.is_set():
-                connection.close()
-                return
-            self.accepted += 1
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._changed:
-                self._open.add(connection)
-            self._start(self._serve, connection, self.accepted)
-
-    def _serve(self, connection: socket.socket, number: int) -> None:
-        try:
-            with suppress(OSError, ValueError, _GoneError):
-                if self._tls is not None:
-                    secured = self._tls.wrap_socket(
-                        connection, server_side=True, do_handshake_on_connect=False
-                    )
-                    self._open.add(secured)
-                    self._open.discard(connection)
-                    connection = secured
-                    secured.do_handshake()
-                self._play(connection, self._greeting)
+    def serve(self, connection: socket.socket, number: int) -> None:
+        with suppress(ValueError, _GoneError):
+            if self._tls is None:
                 self._answer(connection, number)
-        finally:
-            connection.close()
-            with self._changed:
-                self._open.discard(connection)
-                self._changed.notify_all()
+                return
+            secured = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            with self.opened(secured):
+                secured.do_handshake()
+                self._answer(secured, number)
 
     def _answer(self, connection: socket.socket, number: int) -> None:
+        self._play(connection, self._greeting)
         received = b""
         while (read := _read(connection, received, number)) is not None:
             asked, received = read
-            act = self.acts[min(len(self.asked), len(self.acts) - 1)]
-            self.asked.append(asked)
+            with self._changed:
+                act = self._acts[min(len(self.asked), len(self._acts) - 1)]
+                self.asked.append(asked)
             self._play(connection, act(asked) if callable(act) else act)
 
     def _play(self, connection: socket.socket, steps: Iterable[Step]) -> None:
@@ -159,7 +113,7 @@ class FaultyServer:
                 case bytes():
                     connection.sendall(step)
                 case Pause(seconds):
-                    self._stopping.wait(seconds)
+                    self.stopping.wait(seconds)
                 case Do.STALL:
                     self.stalling.set()
                     connection.settimeout(_FOR_EVER)
@@ -171,7 +125,7 @@ class FaultyServer:
                     raise _GoneError
                 case Do.FIN:
                     raise _GoneError
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 raise _GoneError
 
 
@@ -187,8 +141,8 @@ def _read(connection: socket.socket, received: bytes, number: int) -> tuple[Aske
             return None
         received += more
     head, _, body = received.partition(b"\r\n\r\n")
-    line, *fields = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+    line, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
     length = int(headers.get("content-length", 0))
     pieces, missing = [body], length - len(body)
     while missing > 0:
@@ -197,8 +151,8 @@ def _read(connection: socket.socket, received: bytes, number: int) -> tuple[Aske
             return None
         pieces.append(more)
         missing -= len(more)
-    body = b"".join(pieces)
-    return Asked(number, line, headers, body[:length]), body[length:]
+    body, more = (whole := b"".join(pieces))[:length], whole[length:]
+    return Asked(number, line, headers, body, head + b"\r\n\r\n" + body), more
 
 
 # --- what a good server says --------------------------------------------------------------------
@@ -212,6 +166,9 @@ CHAT = json.dumps(
         "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 5, "completion_tokens": 6},
     }
+).encode()
+VECTORS = json.dumps(
+    {"data": [{"index": 0, "embedding": [0.6, 0.8]}], "model": "m-1", "usage": {"prompt_tokens": 2}}
 ).encode()
 DONE = b"data: [DONE]\n\n"
 
@@ -263,6 +220,8 @@ def streamed(pieces: Sequence[bytes] = SSE) -> bytes:
 
 def fine(asked: Asked) -> Iterable[Step]:
     """What a good server answers, as it was asked."""
+    if "/embeddings" in asked.line:
+        return (sized(VECTORS),)
     return (streamed(),) if asked.streams else (sized(CHAT),)
 
 

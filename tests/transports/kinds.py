@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from string import ascii_lowercase
 from types import ModuleType
 
 import aiohttp
@@ -94,7 +95,7 @@ async def routing(
     """A router over *servers*, the first of them primary. Nothing may be left when it is done."""
     placed = [
         each if isinstance(each, Deployment) else deployment(each, id)
-        for each, id in zip(servers, "abcdefgh", strict=False)
+        for each, id in zip(servers, ascii_lowercase, strict=False)
     ]
     tasks = living_tasks()
     async with kind.opened() as transport, Router(placed, transport=transport, **options) as router:
@@ -124,7 +125,7 @@ async def settled() -> None:
 
 
 @asynccontextmanager
-async def in_time(seconds: float = 3.0) -> AsyncIterator[None]:
+async def in_time(seconds: float = 10.0) -> AsyncIterator[None]:
     """What must not take as long as *seconds*, which is generous: machines that test are slow."""
     with anyio.fail_after(seconds):
         yield

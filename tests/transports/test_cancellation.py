@@ -218,7 +218,7 @@ async def test_cancelled_after_any_number_of_rounds_of_the_event_loop_it_leaves_
                 if warm:
                     await router.chat("hi")
                 await cancelled(call, lambda count=count: rounds(count))
-                transport = router._http._own
+                transport = router._wiring.providers._own
                 assert transport.connections[0] == 0
                 assert router._core.fleet["a"].in_flight == 0
             assert (await router.chat("hi")).text == TEXT
@@ -233,7 +233,7 @@ async def test_closing_closes_every_connection_though_it_is_cancelled_meanwhile(
                 async with anyio.create_task_group() as group:
                     for _ in range(5):
                         group.start_soon(router.chat, "hi")
-                transport = router._http._own
+                transport = router._wiring.providers._own
                 assert transport.connections == (0, 5)
                 await cancelled(transport.aclose, lambda count=count: rounds(count))
                 await settled()
@@ -268,7 +268,7 @@ async def test_after_a_storm_of_cancellations_every_call_succeeds(kind, cancelle
                 await (router.chat("hi") if chance.random() < 0.5 else read(router))
 
             await stormed(call, cancelled)
-            transport = router._http._own
+            transport = router._wiring.providers._own
             assert transport.connections[0] == 0
             texts: list[str] = []
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyroute import AllAttemptsFailedError, ResponseDecodeError
+from polyroute import ResponseDecodeError
 from polyroute.transports.received import MAX_BODY, Received
 from tests.transports.faulty_server import (
     CHAT,
@@ -30,14 +30,18 @@ _ROOT = Path(__file__).parents[2]
 
 @on_each_transport
 @pytest.mark.parametrize("act", TOO_MUCH.values(), ids=TOO_MUCH.keys())
-async def test_a_body_that_is_too_large_is_refused_while_it_arrives(kind, act):
-    with FaultyServer(act) as server:
-        async with routing(kind, server, retry=None) as router, in_time(20):
-            with pytest.raises(AllAttemptsFailedError) as caught:
-                await router.chat("hi")
+async def test_a_body_that_is_too_large_is_refused_while_it_arrives_and_another_asked(kind, act):
+    with FaultyServer(act) as server, FaultyServer() as sound:
+        async with routing(kind, server, sound) as router, in_time(20):
+            reply = await router.chat("hi")
+            server.mend()
+            assert (await router.chat("hi")).deployment == "a"
 
-    assert type(caught.value.__cause__) is ResponseDecodeError
-    assert "larger than" in str(caught.value) or "more than" in str(caught.value)
+    assert reply.deployment == "b"
+    error = reply.trace.attempts[0].error
+    assert type(error) is ResponseDecodeError
+    assert error.transient
+    assert "larger than" in str(error) or "more than" in str(error)
 
 
 @on_each_own_transport

@@ -36,7 +36,7 @@ async def test_a_router_shows_its_transport(kind):
 def test_a_transport_may_be_named(name):
     router = Router([deployment("http://x/v1")], transport=name)
     assert f"transport='{name}'" in repr(router)
-    assert type(router._http._own) is (AiohttpTransport if name == "aiohttp" else PooledTransport)
+    assert type(router._wiring.providers._own) is (AiohttpTransport if name == "aiohttp" else PooledTransport)
 
 
 async def test_clients_of_ones_own_are_known_by_what_they_have():

@@ -38,7 +38,7 @@ def line(closing) -> tuple[Line, Socket]:
         async def aclose(self):
             await closing()
 
-    network = CorkedNetwork(httpcore)
+    network = CorkedNetwork(httpcore, lambda: None)
     network.stream = stream = Stream()
     return Line(Opener(), network, forwarded=False), stream.socket
 
@@ -71,4 +71,4 @@ async def test_closing_is_shielded_from_cancellation():
 
 
 def test_hanging_up_what_was_never_connected_does_nothing():
-    Line(None, CorkedNetwork(httpcore), forwarded=False).hang_up()
+    Line(None, CorkedNetwork(httpcore, lambda: None), forwarded=False).hang_up()

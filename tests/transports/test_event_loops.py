@@ -90,8 +90,8 @@ def test_a_stream_that_its_loop_left_open_is_no_concern_of_the_next_one(transpor
         async def closed() -> None:
             async with router.stream("hi"):
                 await left[0].aclose()
-                assert router._http._own.connections == (1, 0)
-            assert router._http._own.connections == (0, 0)
+                assert router._wiring.providers._own.connections == (1, 0)
+            assert router._wiring.providers._own.connections == (0, 0)
             await router.aclose()
 
         asyncio.run(opened())

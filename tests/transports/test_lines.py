@@ -43,7 +43,7 @@ class Closed(httpcore.AsyncHTTPConnection):
 
 @asynccontextmanager
 async def connected_to(url: str, network: CorkedNetwork | None = None, wrapped=lambda opener: opener):
-    network = network or CorkedNetwork(httpcore)
+    network = network or CorkedNetwork(httpcore, lambda: None)
     opener = httpcore.AsyncHTTPConnection(httpcore.URL(url).origin, network_backend=network)
     line = Line(wrapped(opener), network, forwarded=False)
     yield line
@@ -101,7 +101,7 @@ class Network:
 @pytest.mark.parametrize("breaks", [False, True])
 async def test_a_request_is_written_in_one_piece_and_its_answer_read_though_that_broke(scheme, breaks):
     stream = Recorded([head(content_length=2) + b"{}"], breaks=breaks)
-    network = CorkedNetwork(httpcore)
+    network = CorkedNetwork(httpcore, lambda: None)
     network._network = Network(stream)
     async with connected_to(f"{scheme}://x/v1", network) as line:
         request = question(f"{scheme}://x/v1")

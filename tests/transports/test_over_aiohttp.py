@@ -90,7 +90,7 @@ async def test_a_connection_whose_parser_cannot_say_that_it_is_done_is_used_once
     with FaultyServer() as server:
         async with routing(AIOHTTP, server) as router, in_time():
             await router.chat("hi")
-            for line in router._http._own._home.stock.connector._lines:
+            for line in router._wiring.providers._own._home.stock.connector._lines:
                 line._parser = parser
             await router.chat("hi")
         assert server.accepted == 2
@@ -113,7 +113,7 @@ async def test_a_connection_does_not_remember_the_streams_that_it_carried():
             for _ in range(5):
                 async with router.stream("hi") as stream:
                     await stream.response()
-            (line,) = router._http._own._home.stock.connector._lines
+            (line,) = router._wiring.providers._own._home.stock.connector._lines
             assert not line.closed._callbacks
         assert server.accepted == 1
 
@@ -279,7 +279,7 @@ async def test_who_hangs_up_does_not_wait_for_the_rest_of_the_prompt_to_be_writt
             with pytest.raises(DeadlineExceededError):
                 await router.chat("x" * 30_000_000)
             await asyncio.sleep(0)
-            own = router._http._own
+            own = router._wiring.providers._own
             left = (
                 own._seen
                 if kind is SESSION

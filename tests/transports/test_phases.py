@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-from contextlib import contextmanager, suppress
 from itertools import chain
 
 import anyio
@@ -38,8 +36,9 @@ from tests.transports.faulty_server import (
     streamed,
 )
 from tests.transports.kinds import SESSION, deployment, in_time, on_each_transport, routing
+from tests.transports.loopback import black_hole
 
-_LIMIT = 0.06
+_LIMIT = 0.1
 _PING = chunk(b": ping\n\n")
 _STALLED = (Do.STALL,)
 _TRICKLES = {
@@ -71,28 +70,11 @@ async def entered(stream) -> None:
         pass
 
 
-@contextmanager
-def black_hole():
-    """The address of a host whose backlog is full, so that it answers no attempt to connect."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        clients = [socket.socket() for _ in range(3)]
-        for client in clients:
-            client.setblocking(False)
-            with suppress(BlockingIOError):
-                client.connect(listener.getsockname())
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        finally:
-            for client in clients:
-                client.close()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="how a full backlog is treated differs")
 @on_each_transport
 async def test_a_host_that_answers_no_packet_runs_out_the_limit_for_connecting(kind):
-    with black_hole() as url:
+    with black_hole() as authority:
+        url = f"http://{authority}/v1"
         async with routing(kind, deployment(url), timeout=Timeout(connect=_LIMIT)) as router:
             for call in (router.chat("hi"), entered(router.stream("hi"))):
                 error = await timed_out(call)
@@ -153,9 +135,9 @@ async def test_a_chat_waits_so_long_for_its_head_where_that_was_said(kind, act):
 
 @on_each_transport
 async def test_once_its_head_has_come_a_chat_may_take_longer(kind):
-    body = (CHAT[:9], Pause(0.3), CHAT[9:])
+    body = (CHAT[:9], Pause(0.6), CHAT[9:])
     with FaultyServer((head(content_length=len(CHAT)), *body)) as server:
-        async with routing(kind, server, timeout=Timeout(first_token=0.2)) as router, in_time():
+        async with routing(kind, server, timeout=Timeout(first_token=0.4)) as router, in_time():
             assert (await router.chat("hi")).text == TEXT
 
 
@@ -196,7 +178,7 @@ async def test_each_token_begins_the_wait_for_the_next_one(kind):
         yield LAST
 
     with FaultyServer(act) as server:
-        timeout = Timeout(first_token=0.2, between_tokens=0.2)
+        timeout = Timeout(first_token=0.3, between_tokens=0.3)
         async with routing(kind, server, timeout=timeout) as router, in_time():
             async with router.stream("hi") as stream:
                 assert (await stream.response()).text == TEXT
@@ -206,7 +188,7 @@ async def test_each_token_begins_the_wait_for_the_next_one(kind):
 async def test_a_slow_consumer_is_not_taken_for_a_slow_host(kind):
     with FaultyServer(slowly(0.005)) as server:
         timeout = Timeout(between_tokens=0.2)
-        async with routing(kind, server, timeout=timeout) as router, in_time(5):
+        async with routing(kind, server, timeout=timeout) as router, in_time():
             async with router.stream("hi") as stream:
                 for _ in range(2):
                     await anext(stream)
@@ -302,7 +284,7 @@ async def test_a_stream_that_has_said_its_last_word_ends_at_once(kind, after):
         yield from after() if callable(after) else after
 
     with FaultyServer(act) as server:
-        async with routing(kind, server) as router, in_time(1):
+        async with routing(kind, server) as router, in_time():
             async with router.stream("hi") as stream:
                 assert (await stream.response()).text == TEXT
             assert router._core.fleet["a"].error_rate == 0

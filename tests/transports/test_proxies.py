@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from polyroute.transports.over_aiohttp import AiohttpTransport
 from polyroute.transports.proxies import Proxies
 from tests.transports.faulty_server import CHAT, TEXT, Do, FaultyServer, sized
 from tests.transports.kinds import deployment, in_time, on_each_own_transport, routing
+from tests.transports.loopback import secured
 from tests.transports.proxy_server import ProxyServer
 from tests.transports.telling import told
 
@@ -132,19 +132,10 @@ def test_an_entry_that_cannot_be_read_is_a_matter_of_configuration():
 # --- through a proxy ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
-def secured(authority, tmp_path, monkeypatch) -> ssl.SSLContext:
+def server_tls(authority, trusted) -> ssl.SSLContext:
     """The server's side of TLS, for a client that trusts its authority."""
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
+    return secured(authority.issue_cert("127.0.0.1"))
 
 
 async def answered_twice(router) -> None:
@@ -155,8 +146,8 @@ async def answered_twice(router) -> None:
 
 
 @on_each_own_transport
-async def test_https_goes_through_a_tunnel_and_uses_it_again(kind, secured, monkeypatch):
-    with ProxyServer() as proxy, FaultyServer(tls=secured) as server:
+async def test_https_goes_through_a_tunnel_and_uses_it_again(kind, server_tls, monkeypatch):
+    with ProxyServer() as proxy, FaultyServer(tls=server_tls) as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.authority}")
         async with routing(kind, server) as router, in_time():
             await answered_twice(router)
@@ -193,10 +184,10 @@ _BASIC = base64.b64encode(f"{_USER}:{_PASSWORD}".encode()).decode()
 
 @on_each_own_transport
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_is_told_the_credentials_that_it_wants(kind, scheme, secured, monkeypatch):
+async def test_a_proxy_is_told_the_credentials_that_it_wants(kind, scheme, server_tls, monkeypatch):
     with (
         ProxyServer(credentials=_BASIC) as proxy,
-        FaultyServer(tls=secured if scheme == "https" else None) as server,
+        FaultyServer(tls=server_tls if scheme == "https" else None) as server,
     ):
         monkeypatch.setenv("ALL_PROXY", f"http://{_USER}:{_PASSWORD}@{proxy.authority}")
         async with routing(kind, server) as router, in_time():

@@ -66,7 +66,7 @@ async def test_as_many_connections_are_opened_as_calls_are_made_at_once(kind):
         async with routing(kind, server) as router, in_time():
             await at_once(router, 20)
             await at_once(router, 20)
-            assert router._http._own.connections == (0, 20)
+            assert router._wiring.providers._own.connections == (0, 20)
         assert server.accepted == 20
 
 
@@ -147,7 +147,7 @@ async def test_so_does_one_that_is_closed_as_the_next_call_begins(kind, streams,
         async with routing(kind, server, retry=None) as router, in_time():
             await router.chat("hi")
             await anyio.sleep(0.02)
-            for place in router._http._own._home.stock.places.values():
+            for place in router._wiring.providers._own._home.stock.places.values():
                 for line in place.idle:
                     line._readable = bool  # It looks alive, as it does a moment before the news arrives.
             assert await text_of(router, streams=streams) == TEXT
@@ -164,7 +164,7 @@ async def test_however_many_connections_have_been_closed_meanwhile_the_next_call
             await at_once(router, 6)
             await anyio.sleep(0.02)
             assert (await router.chat("hi")).text == TEXT
-            assert router._http._own.connections == (0, 1)
+            assert router._wiring.providers._own.connections == (0, 1)
 
 
 @on_each_own_transport
@@ -214,7 +214,7 @@ async def test_a_connection_that_is_closed_after_a_part_of_the_reply_is_a_failur
 @on_each_transport
 async def test_a_connection_that_stays_silent_on_its_second_request_is_not_tried_again(kind):
     with FaultyServer(fine, (Do.STALL,), fine) as server, FaultyServer() as sound:
-        async with routing(kind, server, sound, timeout=0.05) as router, in_time():
+        async with routing(kind, server, sound, timeout=0.3) as router, in_time():
             await router.chat("hi")
             reply = await router.chat("hi")
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Self
 
 import anyio
 import pytest
@@ -35,26 +32,12 @@ from tests.transports.kinds import (
     on_httpx_and_httpx2,
     routing,
 )
+from tests.transports.loopback import Loopback, secured
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment names the private authority."""
-    file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(file)
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
-
-
-def secured(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+def issued(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     """The server's side of TLS, as who is called *names*."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*(names or ("127.0.0.1",))).configure_cert(context)
-    return context
+    return secured(authority.issue_cert(*(names or ("127.0.0.1",))))
 
 
 async def failure(router) -> Exception:
@@ -66,7 +49,7 @@ async def failure(router) -> Exception:
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_chats_and_streams_go_over_one_connection_with_a_private_authority(kind, authority):
-    with FaultyServer(tls=secured(authority)) as server:
+    with FaultyServer(tls=issued(authority)) as server:
         async with routing(kind, server) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
@@ -78,7 +61,7 @@ async def test_chats_and_streams_go_over_one_connection_with_a_private_authority
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_so_they_do_by_name(kind, authority):
-    with FaultyServer(tls=secured(authority, "localhost")) as server:
+    with FaultyServer(tls=issued(authority, "localhost")) as server:
         named = deployment(server.url.replace("127.0.0.1", "localhost"))
         async with routing(kind, named) as router, in_time():
             assert (await router.chat("hi")).text == TEXT
@@ -99,21 +82,21 @@ async def expect_no_trust(kind: Kind, server: FaultyServer, says: str) -> None:
 
 @on_each_own_transport
 async def test_a_certificate_of_an_unknown_authority_is_refused_for_good(kind, authority):
-    with FaultyServer(tls=secured(authority)) as server:
+    with FaultyServer(tls=issued(authority)) as server:
         await expect_no_trust(kind, server, "certificate does not verify")
 
 
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_a_certificate_for_another_host_is_refused_for_good(kind, authority):
-    with FaultyServer(tls=secured(authority, "elsewhere.example")) as server:
+    with FaultyServer(tls=issued(authority, "elsewhere.example")) as server:
         await expect_no_trust(kind, server, "127.0.0.1")
 
 
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_a_certificate_that_is_signed_by_itself_is_refused_for_good(kind):
-    with FaultyServer(tls=secured(trustme.CA())) as server:
+    with FaultyServer(tls=issued(trustme.CA())) as server:
         await expect_no_trust(kind, server, "set SSL_CERT_FILE")
 
 
@@ -144,7 +127,7 @@ async def test_a_handshake_that_fails_is_no_connection_and_may_be_tried_again(ki
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_no_tls_version_in_common_is_no_connection(kind, authority):
-    context = secured(authority)
+    context = issued(authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AES256-SHA")
     with FaultyServer(tls=context) as server:
@@ -154,7 +137,7 @@ async def test_no_tls_version_in_common_is_no_connection(kind, authority):
 
 @on_each_own_transport
 async def test_plain_http_asked_of_a_tls_server_is_no_reply(kind, authority):
-    with FaultyServer(tls=secured(authority)) as server:
+    with FaultyServer(tls=issued(authority)) as server:
         plain = deployment(server.url.replace("https:", "http:"))
         async with routing(kind, plain, retry=None) as router, in_time():
             error = await failure(router)
@@ -166,7 +149,7 @@ async def test_plain_http_asked_of_a_tls_server_is_no_reply(kind, authority):
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
 async def test_a_connection_closed_while_it_was_idle_counts_for_nobody(kind, authority, end):
-    with FaultyServer(lambda asked: (*fine(asked), end), fine, tls=secured(authority)) as server:
+    with FaultyServer(lambda asked: (*fine(asked), end), fine, tls=issued(authority)) as server:
         async with routing(kind, server, retry=None) as router, in_time():
             await router.chat("hi")
             await anyio.sleep(0.02)
@@ -180,7 +163,7 @@ async def test_a_connection_closed_while_it_was_idle_counts_for_nobody(kind, aut
 @pytest.mark.parametrize("end", [Do.FIN, Do.RESET], ids=["closed", "reset"])
 async def test_a_stream_that_is_cut_is_broken(kind, authority, end):
     act = (STREAMING, chunk(TOKENS[0])[:9], Pause(0.02), end)
-    with FaultyServer(act, tls=secured(authority)) as server:
+    with FaultyServer(act, tls=issued(authority)) as server:
         async with routing(kind, server, retry=None) as router, in_time():
             with pytest.raises(AllAttemptsFailedError) as caught:
                 async with router.stream("hi"):
@@ -189,104 +172,85 @@ async def test_a_stream_that_is_cut_is_broken(kind, authority, end):
     assert type(caught.value.__cause__) is ReadError
 
 
-_GONE = object()
-
-
-class Spoken:
+class Spoken(Loopback):
     """A server that says TLS records as the test puts them together, and answers one request a connection."""
 
     def __init__(
         self, context: ssl.SSLContext, said: list[bytes], *, raw: bytes = b"", farewell: bool = False
     ) -> None:
+        super().__init__()
+        self.url = f"https://{self.authority}/v1"
         self._context, self._said, self._raw, self._farewell = context, said, raw, farewell
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}/v1"
-        self.accepted = 0
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def serve(self, connection: socket.socket, number: int) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self._context.wrap_bio(incoming, outgoing, server_side=True)
 
-    def __exit__(self, *exc_info: object) -> None:
-        with socket.create_connection(self._listener.getsockname()):
+        def run(step):
+            while True:
+                try:
+                    result = step()
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    received = connection.recv(65536)
+                    if not received:
+                        raise ConnectionError from None
+                    incoming.write(received)
+                else:
+                    connection.sendall(outgoing.read())
+                    return result
+
+        run(tls.do_handshake)
+        asked = b""
+        while not asked.endswith(b"}"):
+            asked += run(partial(tls.read, 65536))
+        for said in self._said if number == 1 else self._said[:1]:
+            tls.write(said)
+        if self._farewell:
+            with suppress(ssl.SSLWantReadError):
+                tls.unwrap()
+        # All records in one piece, so that one read has them all.
+        connection.sendall(outgoing.read() + self._raw)
+        while connection.recv(65536):
             pass
-        self._thread.join(5)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-                tls = self._context.wrap_bio(incoming, outgoing, server_side=True)
-                if self._step(tls.do_handshake, connection, incoming, outgoing) is _GONE:
-                    return
-                self.accepted += 1
-                asked = b""
-                while not asked.endswith(b"}"):
-                    asked += self._step(partial(tls.read, 65536), connection, incoming, outgoing)
-                for said in self._said if self.accepted == 1 else self._said[:1]:
-                    tls.write(said)
-                if self._farewell:
-                    with suppress(ssl.SSLWantReadError):
-                        tls.unwrap()
-                # All records in one piece, so that one read has them all.
-                connection.sendall(outgoing.read() + self._raw)
-                while connection.recv(65536):
-                    pass
-
-    def _step(self, step, connection, incoming, outgoing):
-        while True:
-            try:
-                result = step()
-            except ssl.SSLWantReadError:
-                connection.sendall(outgoing.read())
-                received = connection.recv(65536)
-                if not received:
-                    return _GONE
-                incoming.write(received)
-            else:
-                connection.sendall(outgoing.read())
-                return result
 
 
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_a_record_after_the_replys_last_never_answers_another_call(kind, authority):
     somebodys = sized(CHAT.replace(b"Rayleigh", b"somebody else's"))
-    with Spoken(secured(authority), [sized(CHAT), somebodys]) as server:
+    with Spoken(issued(authority), [sized(CHAT), somebodys]) as server:
         async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
-            await router._http._own.aclose()
+            await router._wiring.providers._own.aclose()
         assert server.accepted == 2
 
 
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_a_farewell_in_the_same_read_ends_the_connection(kind, authority):
-    with Spoken(secured(authority), [sized(CHAT)], farewell=True) as server:
+    with Spoken(issued(authority), [sized(CHAT)], farewell=True) as server:
         async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             for _ in range(2):
                 assert (await router.chat("hi")).text == TEXT
-                assert router._http._own.connections == (0, 0)
+                assert router._wiring.providers._own.connections == (0, 0)
         assert server.accepted == 2
 
 
 @on_httpx_and_httpx2
 @pytest.mark.usefixtures("trusted")
 async def test_so_do_bytes_that_are_no_record_after_the_replys_last(kind, authority):
-    with Spoken(secured(authority), [sized(CHAT)], raw=b"no record at all") as server:
+    with Spoken(issued(authority), [sized(CHAT)], raw=b"no record at all") as server:
         async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             assert (await router.chat("hi")).text == TEXT
-            assert router._http._own.connections == (0, 0)
+            assert router._wiring.providers._own.connections == (0, 0)
 
 
 @on_each_own_transport
 @pytest.mark.usefixtures("trusted")
 async def test_bytes_that_are_no_record_break_the_connection(kind, authority):
-    with Spoken(secured(authority), [STREAMING], raw=b"no record at all") as server:
+    with Spoken(issued(authority), [STREAMING], raw=b"no record at all") as server:
         async with routing(kind, deployment(server.url), retry=None) as router, in_time():
             error = await failure(router)
 

@@ -34,15 +34,21 @@ _MOMENT = 1e-3  # seconds; no wait is shorter, whatever adding and subtracting m
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A deployment that had no room, and why."""
+    """A deployment that had no room at the moment *at*, and why."""
 
     leg: Leg
     deployment: Deployment
     refusal: Refusal
+    at: float
 
     @property
     def seat(self) -> Seat:
         return self.leg.seats[self.deployment.id or ""]
+
+    @property
+    def opens(self) -> float | None:
+        """The moment at which time alone may make room, as far as the call knows; None: never."""
+        return None if self.refusal.retry_after is None else self.at + self.refusal.retry_after
 
 
 async def admit(
@@ -50,34 +56,38 @@ async def admit(
     candidates: Sequence[Deployment],
     request: R,
     run: Run,
-    waits: list[Wait],
+    waits: dict[str, Wait],
     *,
+    chosen: Choice | None = None,
     kind: AttemptKind | None = None,
 ) -> OpenAttempt[R] | None:
-    """An attempt at the one of *candidates* that the strategy picks among those with room.
+    """An attempt at the one of *candidates* that the strategy picks among those with room, or at the only
+    one, which is *chosen*.
 
-    None where it picks none or none has room; who had none is added to *waits*. *kind* is what the
-    attempt is called, where that is not plain from what was tried before.
+    None where it picks none or none has room; who had none is added to *waits*, by id. *kind* is what
+    the attempt is called, where that is not plain from what was tried before.
     """
     roomy = candidates
     while roomy:
-        choice = await choose(leg, request, roomy, run, leg.strategy)
+        choice = chosen or await choose(request, roomy, run, leg.strategy)
         if choice is None:
             return None
         seat = leg.seats[choice.deployment.id or ""]
         room = await _room(seat, request, run) if _is_tight(seat, run) else None
         if not isinstance(room, Refusal):
+            if waits:
+                waits.pop(seat.id, None)
             run.take(leg, choice, candidates, request.kind)
             return OpenAttempt(
                 run, leg, request, choice.deployment, reason=choice.reason, lease=room, kind=kind
             )
-        waits.append(Wait(leg, choice.deployment, room))
-        run.excluded[seat.id] = Exclusion(seat.id, room.reason or "its limits have no room", "limits")
+        waits[seat.id] = Wait(leg, choice.deployment, room, anyio.current_time())
+        _exclude(seat, room, run)
         roomy = [each for each in roomy if each is not choice.deployment]
     return None
 
 
-async def admit_in_turn(waits: list[Wait], request: R, run: Run) -> tuple[Leg, OpenAttempt[R]] | None:
+async def admit_in_turn(waits: dict[str, Wait], request: R, run: Run) -> tuple[Leg, OpenAttempt[R]] | None:
     """The leg and the attempt of a call that has waited for its turn. It waits where the queue is
     shortest, and *waits* keeps the other places.
 
@@ -86,37 +96,43 @@ async def admit_in_turn(waits: list[Wait], request: R, run: Run) -> tuple[Leg, O
     Raises:
         LimitTimeoutError: The call's time runs out in the queue, or would, and nothing was tried.
     """
-    late: Refusal | None = None
+    late: LimitTimeoutError | None = None
     while waits:
-        wait = min(waits, key=lambda each: _outlook(each, run))
-        waits.remove(wait)
-        retry_after = wait.refusal.retry_after
-        if retry_after is None:
+        wait = min(waits.values(), key=lambda each: _outlook(each, run))
+        del waits[wait.seat.id]
+        if wait.opens is None:
             continue  # It will never fit.
-        remaining = run.remaining()
-        if remaining is not None and remaining <= retry_after < inf:
-            late = late or wait.refusal
+        if _is_late(wait.opens, run):
+            late = late or _timed_out(wait, wait.refusal, run)
             continue
+        began = anyio.current_time()
         room = await _in_turn(wait, request, run)
         if isinstance(room, Refusal):
+            if room.retry_after is not None:
+                late = late or _timed_out(wait, room, run, anyio.current_time() - began)
             continue
-        run.excluded.pop(wait.seat.id, None)
         choice = Choice(wait.deployment, "there is room, after a wait")
         run.take(wait.leg, choice, [wait.deployment], request.kind)
         attempt = OpenAttempt(run, wait.leg, request, wait.deployment, reason=choice.reason, lease=room)
         return wait.leg, attempt
-    if late is not None and not run.history:
-        raise LimitTimeoutError(
-            f"no room before the call's deadline: {late.reason or 'the limits are used up'}", attempts=()
-        )
+    if late is not None and (not run.history or run.is_over()):
+        raise late
     return None
 
 
 def _outlook(wait: Wait, run: Run) -> tuple[int, float]:
     """How bad a place is to wait at: by the calls before it, then by the time until there may be room."""
     queue = run.fleet.queues.get(wait.seat.queue)
-    retry_after = wait.refusal.retry_after
-    return (0 if queue is None else len(queue), inf if retry_after is None else retry_after)
+    return (0 if queue is None else len(queue), inf if wait.opens is None else wait.opens)
+
+
+def _is_late(opens: float, run: Run) -> bool:
+    """Whether the call's time is over by then; where a call that ends may make room, nobody knows."""
+    return run.deadline is not None and run.deadline <= opens < inf
+
+
+def _exclude(seat: Seat, refusal: Refusal, run: Run) -> None:
+    run.excluded[seat.id] = Exclusion(seat.id, refusal.reason or "its limits have no room", "limits")
 
 
 def _is_tight(seat: Seat, run: Run) -> bool:
@@ -134,7 +150,9 @@ async def _room(seat: Seat, request: Request, run: Run) -> Lease | Refusal | Non
     if queue is not None and len(queue) and not queue.passes(request.priority, now):
         if len(queue) >= _FULL:
             return Refusal(None, f"{len(queue)} calls wait for it already")
-        return Refusal(0.0, f"{len(queue)} calls wait for it")
+        waiting = "another call waits" if len(queue) == 1 else f"{len(queue)} calls wait"
+        # Its turn comes after the first one's.
+        return Refusal(max(queue.opens - now, 0.0), f"{waiting} for it")
     return await _reserve(seat, request, run, now)
 
 
@@ -160,9 +178,9 @@ def _most(seat: Seat, request: Request, run: Run) -> Usage:
 
 
 async def _in_turn(wait: Wait, request: Request, run: Run) -> Lease | Refusal | None:
-    """The room at one place, once it is this call's turn; a refusal where it may not be asked any more."""
-    seat = wait.seat
-    fleet = run.fleet
+    """The room at one place, once it is this call's turn; a refusal where the call's time does not last
+    until then, or where the deployment may not be asked any more."""
+    seat, fleet = wait.seat, run.fleet
     queue = fleet.queues.setdefault(seat.queue, Queue())
     state = fleet.state(seat.id)
     began = anyio.current_time()
@@ -174,25 +192,31 @@ async def _in_turn(wait: Wait, request: Request, run: Run) -> Lease | Refusal | 
     room: Lease | Refusal | None = wait.refusal
     ticket = queue.enter(request.priority, began)
     state.waiting += 1
+    run.began = None  # From here on moments are looked up.
     try:
-        while True:
-            now = anyio.current_time()
-            if now >= until:
-                raise _timed_out(wait, now - began, run)
+        while (now := anyio.current_time()) < until:
             if not queue.is_first(ticket):
                 await ticket.called(until)
                 continue
+            run.excluded.pop(seat.id, None)
             if wait.deployment not in candidates_of(request, wait.leg, run):
                 return Refusal(None, "it was closed to the call while it waited")
             room = await _reserve(seat, request, run, now)
-            if not isinstance(room, Refusal) or room.retry_after is None:
+            if not isinstance(room, Refusal):
                 return room
-            if now + room.retry_after >= until > now and room.retry_after < inf:
-                raise _timed_out(wait, now - began, run)
-            await ticket.called(min(until, now + max(room.retry_after, _MOMENT)))
+            _exclude(seat, room, run)
+            if room.retry_after is None:
+                return room
+            opens = queue.opens = now + max(room.retry_after, _MOMENT)
+            if _is_late(opens, run):
+                return room
+            await ticket.called(min(until, opens))
+        return room
     finally:
         state.waiting -= 1
         queue.leave(ticket)
+        if not len(queue) and fleet.queues.get(seat.queue) is queue:
+            del fleet.queues[seat.queue]
         if fleet.listeners.any:
             ended = anyio.current_time()
             admitted = not isinstance(room, Refusal)
@@ -201,9 +225,10 @@ async def _in_turn(wait: Wait, request: Request, run: Run) -> Lease | Refusal | 
             )
 
 
-def _timed_out(wait: Wait, waited: float, run: Run) -> LimitTimeoutError:
+def _timed_out(wait: Wait, refusal: Refusal, run: Run, waited: float = 0.0) -> LimitTimeoutError:
+    queued = f", after {waited:.2f} s in its queue" if waited else ""
     return LimitTimeoutError(
-        f"{wait.deployment.id}: no room before the call's deadline, after {waited:.2f} s in its queue: "
-        f"{wait.refusal.reason or 'its limits are used up'}",
+        f"{wait.deployment.id}: no room before the call's deadline{queued}: "
+        f"{refusal.reason or 'its limits are used up'}",
         attempts=tuple(run.history),
     )

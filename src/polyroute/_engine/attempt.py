@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from functools import partial
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 
 from polyroute._engine.adapt import adapt
-from polyroute._engine.choosing import akin
-from polyroute._engine.conclude import (
-    abandoned_usage,
-    flaw_of,
-    with_parsed,
-    with_prompt_usage,
-    with_usage,
-)
-from polyroute._engine.continuing import continued
+from polyroute._engine.conclude import abandoned_usage
+from polyroute._engine.lessons import hurried, judge_end, sample
 from polyroute._engine.plan import Leg
 from polyroute._engine.run import Run
-from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
+from polyroute.deployments import Deadline, Deployment
 from polyroute.errors import (
     AttemptError,
     AttemptTimeoutError,
-    AuthenticationError,
     BadRequestError,
     ConnectError,
     PolyrouteError,
     ProviderError,
-    QuotaExhaustedError,
-    RateLimitError,
-    RejectedError,
     RequestError,
-    ServerError,
 )
 from polyroute.events import AttemptEnded, AttemptStarted
-from polyroute.fleet import State, learn, refused_for_good, weight_of
-from polyroute.health import Samples
+from polyroute.fleet import State, learn
+from polyroute.health import Breaker
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Lease, Strategy
-from polyroute.replies import Attempt, AttemptKind, ChatResponse, EmbedResponse, RateLimits
+from polyroute.replies import Attempt, AttemptKind
 from polyroute.streams import Gathered
-from polyroute.types import ChatRequest, EmbedRequest, Request, Usage, amended
+from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
 
-__all__ = ["OpenAttempt", "answer_chat", "answer_embed", "call_of", "failed_finish", "judge", "stamped"]
+__all__ = ["OpenAttempt"]
 
 T = TypeVar("T")
 R = TypeVar("R", ChatRequest, EmbedRequest)
-Whole = TypeVar("Whole", ChatResponse[Any], EmbedResponse)
 
 _NOTHING = Decimal(0)
 _UNUSED = Usage()
@@ -66,14 +53,14 @@ class OpenAttempt(Generic[R]):
     until `close` or `release`.
 
     *usage* is what it is known to have used; *gathered* what a stream has said so far, and *whole* the
-    same with what it carries on; *prefilled* that it was given the beginning of its answer, without
-    what was *trimmed*; *outrun* that another one was faster, and its answer is no longer wanted.
+    same with what it carries on; *prefilled* that it was given the beginning of its answer; *outrun*
+    that another one was faster, and its answer is no longer wanted.
     """
 
     __slots__ = (
-        "_kind", "_lease", "_open", "_probe", "_reason", "_state", "adapted", "deadline", "dropped",
-        "gathered", "leg", "outrun", "prefilled", "request", "run", "seat", "started", "timeout", "trimmed",
-        "ttft", "usage", "whole",
+        "_kind", "_lease", "_open", "_probe", "_reason", "adapted", "deadline", "dropped",
+        "gathered", "leg", "outrun", "prefilled", "request", "run", "seat", "started", "state",
+        "timeout", "ttft", "usage", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -96,46 +83,32 @@ class OpenAttempt(Generic[R]):
         self.gathered: Gathered | None = None
         self.whole = _SILENCE
         self.prefilled = False
-        self.trimmed = ""
         self.outrun = False
         self.timeout = self.seat.timeout.merged(request.timeout)
         self.deadline = _NEVER
         self._reason = reason
         self._kind: AttemptKind = kind or _kind(run, deployment)
         self.started = run.began if run.began is not None and not run.history else anyio.current_time()
-        state = self._state = run.fleet.state(self.seat.id)
+        state = self.state = run.fleet.state(self.seat.id)
         self._lease = lease
         if self.seat.limited and state.room is None and (learner := run.plan.learner) is not None:
             state.room = partial(learner.headroom, deployment)
+            state.heed = partial(learner.learn, deployment)
         state.in_flight += 1
         self._open = True
-        self._probe = False
-        if self.seat.breaker is not None or state.breaker is not None:
+        self._probe: Breaker | None = None
+        if state.held or state.breaker is None or state.breaker.settings is not self.seat.breaker:
             self._pass_breaker(state)
-        if run.history and any(past.deployment == deployment.id for past in run.history):
+        if run.history and _asked_before(run, self.seat.id) and self.seat.id not in run.failing:
             state.retries -= 1
+        self.adapted: R
         try:
             self.adapted, self.dropped = adapt(request, self.seat, run.plan, run.fleet.lacks)
-            if run.before is not None:
-                self._carry_on(run.before.text)
         except BaseException:
             self._give_back(None)
             raise
         if run.fleet.listeners.any:
             self._tell_started()
-
-    def _carry_on(self, partial: str) -> None:
-        """Ask for the rest of *partial*, in the way that this deployment understands."""
-        lacks = self.run.fleet.lacks.get(self.seat.id, frozenset()) | self.seat.lacks
-        prefill = None if "prefill" in lacks else self.seat.prefill
-        if prefill == "trimmed" and self.adapted.reasoning_effort not in (None, "none"):
-            prefill = None  # Claude begins with its thoughts then, and not in the middle of a sentence.
-        self.prefilled = prefill is not None
-        if prefill == "trimmed":
-            self.trimmed = partial[len(partial.rstrip()) :]
-        self.adapted = continued(
-            self.adapted, partial, prefills=self.prefilled, trims=prefill == "trimmed"
-        )
 
     def _pass_breaker(self, state: State) -> None:
         state.guarded_by(self.seat.breaker)
@@ -143,8 +116,9 @@ class OpenAttempt(Generic[R]):
         if breaker is None or not state.held:
             return
         if breaker.until is not None:
-            self._probe = breaker.probing = True
-        elif not state.paused and breaker.is_idle(self.started):
+            self._probe = breaker
+            breaker.probes += 1
+        elif not state.paused and state.unwell_until is None and breaker.is_idle(self.started):
             state.held = False
 
     def limit(self, *, others_left: bool) -> None:
@@ -165,7 +139,7 @@ class OpenAttempt(Generic[R]):
 
     def _patience(self, first_token: float) -> float:
         """How long its first token may take: as its own history says, where nobody else has."""
-        samples = self._state.first_tokens
+        samples = self.state.first_tokens
         if samples is None or self.timeout.says("first_token"):
             return first_token
         usual = samples.percentile(0.95)
@@ -174,14 +148,8 @@ class OpenAttempt(Generic[R]):
     def usual_wait(self, percentile: float) -> float | None:
         """The share *percentile* of its deployment's waits for an answer to begin is shorter than this;
         None while too little is known."""
-        samples = self._state.first_tokens if self.run.streams else self._state.answers
+        samples = self.state.first_tokens if self.run.streams else self.state.answers
         return None if samples is None else samples.percentile(percentile)
-
-    @property
-    def can_be_carried_on(self) -> bool:
-        """Whether another model can go on where this stream broke: it is one text, and calls no tool."""
-        begun = self.whole
-        return bool(begun.text) and not begun.branches and (self.request.n or 1) == 1
 
     @property
     def is_open(self) -> bool:
@@ -218,18 +186,22 @@ class OpenAttempt(Generic[R]):
         bad an answer is in itself, from 0.0 to 1.0."""
         record = self._record(error)
         self._give_back(error, record)
-        run = self.run
+        run, state = self.run, self.state
         run.history.append(record)
-        if self.deployment.id in run.failing:
-            return record  # Nothing of a rehearsal is true.
-        learn(self._state, record)
-        if run.streams or self.leg.hedge is not None or error is not None:
-            self._sample(record)
-        self._judge(error, flaw, record.ended)
-        if run.plan.observers:
-            _observe(run.plan.observers, self.request, record)
+        rehearsed = self.seat.id in run.failing  # Nothing of a rehearsal is true.
+        counted = not rehearsed and not hurried(error, self.request.timeout, self.seat.timeout)
+        if counted:
+            learn(state, record)
+            if run.streams or self.leg.hedge is not None or error is not None:
+                sample(record, state, streamed=run.streams)
+            if error is not None or flaw or self._probe is not None or state.held:
+                judge_end(record, self.seat, state, run, flaw=flaw, probe=self._probe)
+            elif state.breaker is not None:
+                state.breaker.succeed(record.ended)
         if run.fleet.listeners.any:
-            self._tell_ended(record)
+            self._tell_ended(record, counted=counted)
+        if run.plan.observers and not rehearsed:
+            _observe(run.plan.observers, self.request, record)
         return record
 
     def release(self, error: PolyrouteError | None = None) -> None:
@@ -241,10 +213,8 @@ class OpenAttempt(Generic[R]):
             return
         record = self._record(error if error is not None or self.outrun else self._cut())
         self._give_back(error, record)
-        if self._probe and self._state.breaker is not None:
-            self._state.breaker.probing = False
-        if self.outrun:
-            self._sample(record)
+        if self.outrun and self._kind != "hedge":  # How long the second would have taken, it has not shown.
+            sample(record, self.state, streamed=self.run.streams)
         if self.outrun or self.run.is_over():
             self.run.history.append(record)
         if self.run.fleet.listeners.any:
@@ -257,7 +227,9 @@ class OpenAttempt(Generic[R]):
 
     def _give_back(self, error: PolyrouteError | None, record: Attempt | None = None) -> None:
         self._open = False
-        self._state.in_flight -= 1
+        self.state.in_flight -= 1
+        if self._probe is not None:
+            self._probe.probes -= 1
         if self._lease is not None:
             self._lease.settle(_used(error, record))
             self.run.fleet.call_next(self.seat.queue, everybody=self.run.plan.limits_are_foreign)
@@ -265,7 +237,7 @@ class OpenAttempt(Generic[R]):
     def _record(self, error: PolyrouteError | None) -> Attempt:
         usage = self.usage
         if usage is None and (self.outrun or (isinstance(error, AttemptError) and error.may_have_run)):
-            usage = abandoned_usage(self.request, self.gathered)
+            usage = abandoned_usage(self.adapted, self.gathered)
         return Attempt(
             deployment=self.seat.id,
             started=self.started,
@@ -286,52 +258,6 @@ class OpenAttempt(Generic[R]):
         price = self.deployment.price
         return None if price is None else dollars(nanodollars(price, usage))
 
-    def _sample(self, record: Attempt) -> None:
-        """Keep how long it took, or had taken when it was given up: percentiles are made of that."""
-        state = self._state
-        silent = isinstance(record.error, AttemptTimeoutError) and record.error.phase == "first_token"
-        if record.error is not None and not silent:
-            return
-        if self.run.streams:
-            if state.first_tokens is None:
-                state.first_tokens = Samples()
-            state.first_tokens.add(record.latency if record.ttft is None else record.ttft)
-        else:
-            if state.answers is None:
-                state.answers = Samples()
-            state.answers.add(record.latency)
-
-    def _judge(self, error: PolyrouteError | None, flaw: float, now: float) -> None:
-        """Let the breaker and the bars know how it ended."""
-        run, state = self.run, self._state
-        if isinstance(error, RateLimitError) and error.transient:
-            for each in akin(self.deployment, run.plan.deployments):
-                run.fleet.bar(each, now, error.retry_after)
-            if self.seat.limited and (learner := run.plan.learner) is not None:
-                learner.rate_limited(self.deployment, started=self.started, retry_after=error.retry_after)
-        if state.breaker is None:
-            return
-        if refused_for_good(error) and not callable(self.deployment.api_key):
-            keys = isinstance(error, AuthenticationError | QuotaExhaustedError)
-            out = akin(self.deployment, run.plan.deployments, any_model=True) if keys else [self.seat.id]
-            for each in out:
-                run.fleet.trip(each, now, f"it refused for good: {type(error).__name__}")
-            return
-        weight = flaw if error is None else weight_of(error)
-        if weight is None or (isinstance(error, AttemptTimeoutError) and self._hurried(error.phase)):
-            if self._probe:
-                state.breaker.probing = False
-            return
-        run.fleet.count(self.seat.id, weight, now, probe=self._probe)
-
-    def _hurried(self, phase: str | None) -> bool:
-        """Whether the caller gave it less time than it has by its own settings."""
-        given = self.request.timeout
-        if given is None or phase is None or not given.says(phase):
-            return False
-        own, asked = getattr(self.seat.timeout, phase), getattr(given, phase)
-        return asked is not None and (own is None or asked < own)
-
     def _tell_started(self) -> None:
         self.run.fleet.listeners.tell(
             AttemptStarted(
@@ -343,7 +269,7 @@ class OpenAttempt(Generic[R]):
             )
         )
 
-    def _tell_ended(self, record: Attempt, *, counted: bool = True) -> None:
+    def _tell_ended(self, record: Attempt, *, counted: bool) -> None:
         self.run.fleet.listeners.tell(
             AttemptEnded(
                 at=record.ended,
@@ -354,108 +280,12 @@ class OpenAttempt(Generic[R]):
             )
         )
 
-    def hear(self, read: Callable[[], RateLimits | None]) -> None:
-        """Take what a host tells of its limits with a reply's head: read at once where it is to be heeded,
-        else when somebody asks."""
-        now = anyio.current_time()
-        self._state.told = (read, now)
-        learner = self.run.plan.learner
-        if self.seat.limited and learner is not None and (told := read()) is not None:
-            learner.learn(self.deployment, told)
-
     def explain(self, error: PolyrouteError) -> None:
         """Fill in what an error does not say of itself: whose it is."""
         if isinstance(error, AttemptError | BadRequestError) and error.deployment is None:
             error.deployment = self.deployment.id
         if isinstance(error, ProviderError | BadRequestError) and error.provider is None:
             error.provider = self.seat.provider.name
-
-
-async def answer_chat(attempt: OpenAttempt[ChatRequest]) -> ChatResponse[Any]:
-    """Ask for a whole reply; the attempt is closed where it is good."""
-    response = await attempt.bounded(attempt.seat.provider.chat(call_of(attempt)))
-    response = await judge(attempt, response)
-    attempt.close(flaw=flaw_of(attempt.adapted, response))
-    return stamped(attempt, response)
-
-
-async def answer_embed(attempt: OpenAttempt[EmbedRequest]) -> EmbedResponse:
-    """Ask for vectors; the attempt is closed where they came."""
-    call = EmbedCall(
-        request=attempt.adapted,
-        deployment=attempt.deployment,
-        model=attempt.deployment.name,
-        timeout=attempt.timeout,
-        deadline=attempt.deadline,
-        user=attempt.user,
-        hear=attempt.hear,
-    )
-    embed: Callable[[EmbedCall], Awaitable[EmbedResponse]] = getattr(attempt.seat.provider, "embed")  # noqa: B009
-    response = with_prompt_usage(attempt.adapted, await attempt.bounded(embed(call)))
-    attempt.usage = response.usage
-    attempt.close()
-    return stamped(attempt, response)
-
-
-def call_of(attempt: OpenAttempt[ChatRequest]) -> Call:
-    """What the attempt's provider gets to answer."""
-    return Call(
-        request=attempt.adapted,
-        deployment=attempt.deployment,
-        model=attempt.deployment.name,
-        timeout=attempt.timeout,
-        deadline=attempt.deadline,
-        user=attempt.user,
-        hear=attempt.hear,
-    )
-
-
-async def judge(attempt: OpenAttempt[ChatRequest], response: ChatResponse[Any]) -> ChatResponse[Any]:
-    """The reply with its usage and its parsed form, if it is one that counts.
-
-    Raises:
-        OutputValidationError: It is not of the schema that was asked for.
-        RejectedError: The strategy's `accept` said no.
-    """
-    response = with_usage(attempt.adapted, response)
-    attempt.usage = response.usage
-    if attempt.seat.breaker is not None and response.finish_reason in attempt.seat.breaker.failed_finishes:
-        raise failed_finish(attempt.seat.id, response.finish_reason)
-    response = with_parsed(attempt.adapted, response)
-    if attempt.leg.judges and not await attempt.leg.strategy.accept(attempt.request, response):
-        raise RejectedError(
-            f"{attempt.deployment.id}: the strategy did not accept its reply",
-            deployment=attempt.deployment.id,
-            response=response,
-        )
-    return response
-
-
-def stamped(attempt: OpenAttempt[R], response: Whole) -> Whole:
-    """The reply with what the engine knows of it, after the attempt was closed."""
-    cost, estimated = total(attempt.run.history)
-    return amended(
-        response,
-        cost=cost,
-        cost_estimated=estimated,
-        deployment=attempt.deployment.id,
-        provider=attempt.seat.provider.name,
-        route=attempt.leg.route,
-        trace=attempt.run.trace(),
-    )
-
-
-def total(history: Sequence[Attempt]) -> tuple[Decimal | None, bool]:
-    """What the attempts cost together, and whether an estimate is in it; None where a price is unknown."""
-    cost: Decimal | None = _NOTHING
-    estimated = False
-    for attempt in history:
-        if attempt.cost is None or cost is None:
-            cost = None
-        else:
-            cost += attempt.cost
-        estimated = estimated or (attempt.usage is not None and attempt.usage.estimated)
-    return cost, estimated and cost is not None
 
 
 def _used(error: PolyrouteError | None, record: Attempt | None) -> Usage | None:
@@ -466,17 +296,16 @@ def _used(error: PolyrouteError | None, record: Attempt | None) -> Usage | None:
     return record.usage or _UNUSED
 
 
-def failed_finish(id: str, reason: str) -> ServerError:
-    """The error of a reply whose finish reason was named as a failure of its host."""
-    return ServerError(f"{id}: its reply ended with {reason!r}, which counts as its failure", deployment=id)
-
-
 def _kind(run: Run, deployment: Deployment) -> AttemptKind:
     if run.goes_on is not None:
         return run.goes_on
     if not run.history:
         return "first"
-    return "retry" if any(past.deployment == deployment.id for past in run.history) else "fallback"
+    return "retry" if _asked_before(run, deployment.id) else "fallback"
+
+
+def _asked_before(run: Run, id: str | None) -> bool:
+    return any(past.deployment == id for past in run.history)
 
 
 def _observe(observers: Sequence[Strategy], request: Request, record: Attempt) -> None:

@@ -65,7 +65,7 @@ def rested(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
 
 
 async def choose(
-    leg: Leg, request: Request, candidates: Sequence[Deployment], run: Run, strategy: Strategy
+    request: Request, candidates: Sequence[Deployment], run: Run, strategy: Strategy
 ) -> Choice | None:
     """The strategy's pick; None ends the leg."""
     picked = await strategy.choose(request, candidates, tuple(run.history), run.fleet)
@@ -80,12 +80,12 @@ async def choose(
 
 
 def least_bad(request: Request, leg: Leg, run: Run) -> Deployment | None:
-    """Of those that only their circuit breakers hold back, the one that comes back first."""
+    """Of those that were not asked, and that only their circuit breakers or their probes hold back, the one
+    that comes back first."""
     states = run.fleet.states
-    held = {id for id, exclusion in run.excluded.items() if exclusion.cause == "breaker"}
-    waits = {id: breaker.until or 0.0 for id in held if (breaker := states[id].breaker) is not None}
-    here = [seat.deployment for id, seat in leg.seats.items() if id in waits]
-    return min(here, key=lambda each: waits[each.id or ""], default=None)
+    well = candidates_of(request, leg, run)
+    held = [each for each in untried(candidates_of(request, leg, run, despite=True), run) if each not in well]
+    return min(held, key=lambda each: states[each.id or ""].back_at(), default=None)
 
 
 def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key", "host", "model"]) -> bool:
@@ -101,15 +101,15 @@ def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key"
             return one is failed or (_host(one) == _host(failed) and _same_key(one, failed))
 
 
-def akin(one: Deployment, deployments: Sequence[Deployment], *, any_model: bool = False) -> list[str]:
-    """The ids of those whom a host takes for the same as *one*, itself among them: asked with the same
-    key, and for the same model, or for any."""
+def akin(one: Deployment, deployments: Sequence[Deployment], *, any_model: bool = False) -> list[Deployment]:
+    """Those whom a host takes for the same as *one*, itself among them: asked with the same key, and for
+    the same model, or for any."""
     same = [
-        each.id or ""
+        each
         for each in deployments
-        if kin(each, one, "key") and (any_model or each.name == one.name)
+        if each.id != one.id and kin(each, one, "key") and (any_model or each.name == one.name)
     ]
-    return same if one.id in same else [one.id or "", *same]
+    return [one, *same]
 
 
 def _host(deployment: Deployment) -> tuple[object, str]:

@@ -9,18 +9,19 @@ from typing import Any
 
 import anyio
 
-from polyroute._engine.attempt import OpenAttempt, call_of, failed_finish, judge, stamped
+from polyroute._engine.answers import call_of, failed_finish, judge, stamped
+from polyroute._engine.attempt import OpenAttempt
 from polyroute._engine.conclude import abandoned_usage, flaw_of, with_usage
-from polyroute._engine.continuing import Seam
+from polyroute._engine.continuing import Seam, continued
 from polyroute.errors import AttemptError, PolyrouteError, StreamInterruptedError
 from polyroute.replies import ChatChunk, ChatResponse
 from polyroute.streams import Gathered
 from polyroute.types import ChatRequest, amended
 
-__all__ = ["Committed", "answer_stream"]
+__all__ = ["CLOSING", "Committed", "answer_stream"]
 
 _CHARACTERS = 4  # about as many to a token; enough for a floor on a stream's rate
-_CLOSING = 5.0  # seconds that closing a stream may take before it is abandoned
+CLOSING = 5.0  # seconds that closing a stream may take before it is abandoned
 
 
 async def answer_stream(attempt: OpenAttempt[ChatRequest]) -> Committed:
@@ -43,23 +44,21 @@ class Committed:
     """
 
     __slots__ = (
-        "_chunks", "_ended", "_fails", "_gathered", "_pull", "_ready", "_response", "_seam", "attempt"
+        "_ended", "_fails", "_gathered", "_pull", "_ready", "_response", "_seam", "attempt", "chunks"
     )  # fmt: skip
 
     def __init__(self, attempt: OpenAttempt[ChatRequest]) -> None:
         self.attempt = attempt
-        self._chunks: AsyncGenerator[ChatChunk, None] = attempt.seat.provider.stream(call_of(attempt))
         self._gathered = attempt.gathered = attempt.whole = Gathered()
+        before = attempt.run.before
+        self._seam = None if before is None else _carry_on(attempt, before)
+        self.chunks: AsyncGenerator[ChatChunk, None] = attempt.seat.provider.stream(call_of(attempt))
         self._ready: deque[ChatChunk] = deque()
         self._response: ChatResponse[Any] | None = None
         self._ended = False
         breaker = attempt.seat.breaker
         self._fails = breaker.failed_finishes if breaker is not None and breaker.failed_finishes else None
         self._pull = self._pulled if attempt.seat.keeps_deadlines else self._pulled_in_time
-        self._seam: Seam | None = None
-        if (before := attempt.run.before) is not None:
-            attempt.whole = before.copy()
-            self._seam = Seam(before.text, attempt.trimmed)
 
     async def commit(self) -> None:
         attempt = self.attempt
@@ -110,38 +109,41 @@ class Committed:
 
     async def close_generator(self) -> None:
         self._ended = True
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSING):
-            await self._chunks.aclose()
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSING):
+            await self.chunks.aclose()
 
     async def _pulled(self) -> ChatChunk | None:
         """The next chunk from the provider; None at the end."""
         try:
-            chunk = await self._chunks.__anext__()
+            chunk = await self.chunks.__anext__()
         except StopAsyncIteration:
             self._ended = True
             return self._rest()
         if chunk.deployment is None:
             chunk = replace(chunk, deployment=self.attempt.deployment.id)
         self._gathered.add(chunk)
-        if self._seam is not None:
-            chunk = self._joined(chunk, self._seam)
         if chunk.has_token:
             deadline = self.attempt.deadline
             deadline.token_passed(
                 len(chunk.text) // _CHARACTERS or 1, anyio.current_time() if deadline.waits else None
             )
+        if self._seam is not None:
+            chunk = self._joined(chunk, self._seam)
         if chunk.finish_reason is not None and self._fails is not None and chunk.finish_reason in self._fails:
             raise failed_finish(self.attempt.seat.id, chunk.finish_reason)
         return chunk
 
     def _joined(self, chunk: ChatChunk, seam: Seam) -> ChatChunk:
         """The chunk without what it repeats of the part before; it may be held back for a while."""
+        attempt = self.attempt
+        if attempt.ttft is None and chunk.has_token:
+            attempt.ttft = anyio.current_time() - attempt.started
         text = seam.feed(chunk.text) if chunk.text else ""
-        if chunk.finish_reason is not None:
-            text += seam.end()
+        if chunk.finish_reason is not None or chunk.tool_call_delta is not None or chunk.refusal:
+            text += seam.end()  # No text of the same run follows.
         if text != chunk.text:
             chunk = replace(chunk, text=text)
-        self.attempt.whole.add(chunk)
+        attempt.whole.add(chunk)
         return chunk
 
     def _rest(self) -> ChatChunk | None:
@@ -185,3 +187,19 @@ class Committed:
         )
         interrupted.__cause__ = cause
         return interrupted
+
+
+def _carry_on(attempt: OpenAttempt[ChatRequest], before: Gathered) -> Seam:
+    """Have *attempt* ask for the rest of what was said *before*, in the way that its deployment understands;
+    gives what joins the two."""
+    run, seat, request, partial = attempt.run, attempt.seat, attempt.adapted, before.text
+    lacks = run.fleet.lacks.get(seat.id, frozenset()) | seat.lacks
+    prefill = None if "prefill" in lacks else seat.prefill
+    if prefill == "trimmed" and request.reasoning_effort not in (None, "none"):
+        prefill = None  # Claude begins with its thoughts then, and not in the middle of a sentence.
+    trimmed = partial[len(partial.rstrip()) :] if prefill == "trimmed" else ""
+    shown = partial.removesuffix(trimmed)
+    attempt.prefilled = prefill is not None
+    attempt.adapted = continued(request, shown, prefills=attempt.prefilled)
+    attempt.whole = before.copy()
+    return Seam(partial, trimmed)

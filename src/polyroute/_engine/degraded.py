@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from polyroute._engine.attempt import total
+from polyroute._engine.answers import total
 from polyroute._engine.conclude import with_parsed
 from polyroute._engine.run import Run
 from polyroute.deployments import Rung
@@ -56,5 +56,8 @@ async def _said(rung: Rung, request: ChatRequest, error: PolyrouteError) -> str 
     if isinstance(rung, str | ChatResponse):
         return rung
     with anyio.fail_after(_PATIENCE):
-        answer = rung(request, error)
-        return await answer if inspect.isawaitable(answer) else answer
+        given = rung(request, error)
+        answer = await given if inspect.isawaitable(given) else given
+    if not isinstance(answer, str | ChatResponse | None):
+        raise TypeError(f"a rung gives a str, a ChatResponse or None, not {answer!r}")
+    return answer

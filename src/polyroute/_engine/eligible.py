@@ -115,6 +115,8 @@ def _fixed(
             return Exclusion(id, f"it cannot honour {name}", "argument", name)
     if format is not None and seat.format and seat.format != format:
         return Exclusion(id, f"extra= speaks {format}, and it speaks {seat.format}", "argument", "extra")
+    if request.extra and seat.barred is not None and (why := seat.barred(request, seat.deployment)):
+        return Exclusion(id, why, "argument", "extra")
     if space is not None and seat.space != space:
         return Exclusion(id, f"its vectors are of the space {seat.space!r}, not {space!r}", "attempts")
     return None
@@ -147,6 +149,8 @@ def _held(
     """What keeps every call from it: a pause, or its circuit breaker."""
     if state.paused:
         return Exclusion(id, "it is paused", "paused")
+    if state.unwell_until is not None and now < state.unwell_until and not despite:
+        return Exclusion(id, "it failed its last probe", "probe")
     breaker = state.breaker
     if breaker is None or despite:
         return None
@@ -155,7 +159,7 @@ def _held(
         return None
     if breaker.until is None:
         reason = f"it is on its way back, with {share:.0%} of its calls"
-    elif breaker.probing:
+    elif breaker.probes:
         reason = "its circuit breaker is half-open, and a probe is under way"
     else:
         reason = f"its circuit breaker is open for {breaker.until - now:.1f} s more: {breaker.reason}"

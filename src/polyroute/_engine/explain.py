@@ -23,7 +23,7 @@ async def explain(request: ChatRequest, run: Run) -> Decision:
     for leg in run.plan.target(request.model, fallbacks=request.fallbacks).legs:
         strategy = copy(leg.strategy)
         candidates = untried(candidates_of(request, leg, run), run)
-        while candidates and (choice := await choose(leg, request, candidates, run, strategy)):
+        while candidates and (choice := await choose(request, candidates, run, strategy)):
             run.take(leg, choice, candidates, request.kind)
             id = choice.deployment.id or ""
             ranking.append(Ranked(id, choice.reason, (choice.scores or {}).get(id), leg.route))

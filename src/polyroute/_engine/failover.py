@@ -10,8 +10,9 @@ host that wants to be left alone, or for a breaker.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar, assert_never
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar, assert_never
 
 import anyio
 
@@ -37,7 +38,9 @@ Reply = TypeVar("Reply")
 log = logging.getLogger("polyroute")
 
 
-async def failover(request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awaitable[Reply]]) -> Reply:
+def failover(
+    request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awaitable[Reply]]
+) -> Coroutine[Any, Any, Reply]:
     """The reply of the first deployment that gives one. *answer* makes one attempt of it.
 
     Raises:
@@ -45,14 +48,14 @@ async def failover(request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awai
         FleetError: No deployment could serve it.
         DeadlineExceededError: The call's own time ran out.
     """
-    return await Walk(request, run, answer).go()
+    return Walk(request, run, answer).from_leg(0)
 
 
 class Walk(Generic[R, Reply]):
     """One call's way along its legs.
 
     *bars* are moments until which hosts want to be left alone so long that the call went on, *waits*
-    the deployments that had no room.
+    the deployments that had no room, by id.
     """
 
     __slots__ = ("_answer", "_bars", "_legs", "_request", "_run", "_waits")
@@ -60,21 +63,20 @@ class Walk(Generic[R, Reply]):
     def __init__(self, request: R, run: Run, answer: Callable[[OpenAttempt[R]], Awaitable[Reply]]) -> None:
         self._request: R = request
         self._run = run
-        self._answer = answer
+        self._answer: Callable[[OpenAttempt[R]], Awaitable[Reply]] = answer
         self._legs = run.plan.target(request.model, fallbacks=request.fallbacks).legs
         self._bars: list[tuple[float, Leg]] = []
-        self._waits: list[Wait] = []
-
-    async def go(self) -> Reply:
-        return await self._from(0)
+        self._waits: dict[str, Wait] = {}
 
     async def go_on(self, past: Attempt, leg: Leg) -> Reply:
         """The reply of the next deployment, after the stream of *past*, begun on *leg*, broke."""
-        candidates = await self._after(past, leg, candidates_of(self._request, leg, self._run))
+        others = untried(candidates_of(self._request, leg, self._run), self._run)
+        candidates = await self._after(past, leg, others)
         reply = await self._along(leg, candidates)
-        return reply if reply is not None else await self._from(self._legs.index(leg) + 1)
+        return reply if reply is not None else await self.from_leg(self._legs.index(leg) + 1)
 
-    async def _from(self, start: int) -> Reply:
+    async def from_leg(self, start: int) -> Reply:
+        """The reply of the first deployment, on the way from the leg of that number on, that gives one."""
         request, run = self._request, self._run
         for leg in self._legs[start:]:
             candidates = untried(candidates_of(request, leg, run), run)
@@ -83,7 +85,7 @@ class Walk(Generic[R, Reply]):
         reply = await self._in_turn()
         if reply is None:
             reply = await self._at_last()
-        if reply is None and not run.history:
+        if reply is None:
             reply = await self._in_need()
         if reply is None:
             raise failed(run)
@@ -97,7 +99,8 @@ class Walk(Generic[R, Reply]):
             if admitted is None:
                 return None
             leg, attempt = admitted
-            reply = await self._along(leg, candidates_of(request, leg, run), attempt)
+            others: Sequence[Deployment] = untried(candidates_of(request, leg, run), run)
+            reply = await self._along(leg, [attempt.deployment, *others], attempt)
             if reply is not None:
                 return reply
         return None
@@ -109,20 +112,23 @@ class Walk(Generic[R, Reply]):
             ends, leg = self._bars.pop(self._bars.index(min(self._bars, key=lambda bar: bar[0])))
             if run.deadline is not None and run.deadline <= ends:
                 continue
+            if not _in_hand(candidates_of(request, leg, run), run):
+                continue
             await run.sleep(ends - anyio.current_time())
-            reply = await self._along(leg, rested(candidates_of(request, leg, run), run))
+            reply = await self._along(leg, _in_hand(rested(candidates_of(request, leg, run), run), run))
             if reply is not None:
                 return reply
         return None
 
     async def _in_need(self) -> Reply | None:
-        """Every breaker is open: ask the least bad all the same, once (Envoy's panic routing)."""
+        """Only those are left that are not well: ask the least bad all the same (Envoy's panic routing)."""
+        request, run = self._request, self._run
         for leg in self._legs:
-            if (deployment := least_bad(self._request, leg, self._run)) is not None:
-                choice = Choice(deployment, "nobody else is left, and of the bad it is the least")
-                run = self._run
-                run.take(leg, choice, [deployment], self._request.kind)
-                attempt = OpenAttempt(run, leg, self._request, deployment, reason=choice.reason)
+            if (deployment := least_bad(request, leg, run)) is None:
+                continue
+            choice = Choice(deployment, "nobody else is left, and of the bad it is the least")
+            attempt = await admit(leg, [deployment], request, run, self._waits, chosen=choice)
+            if attempt is not None:
                 return await self._along(leg, [deployment], attempt)
         return None
 
@@ -131,31 +137,35 @@ class Walk(Generic[R, Reply]):
     ) -> Reply | None:
         """Ask one leg's candidates until one answers; None where none did. *attempt* is the first, if it
         is open already."""
-        run = self._run
+        run, hedge = self._run, leg.hedge
+        past: Attempt | None = None
         while candidates:
             if attempt is None:
                 attempt = await admit(leg, candidates, self._request, run, self._waits)
             if attempt is None:
-                return None
-            past, reply = await self._tried(attempt, candidates)
+                if past is None or not all(each.id in self._waits for each in candidates):
+                    return None
+                # The others have no room: one that failed may be asked again before the call queues.
+                candidates, past = await self._after(past, leg, ()), None
+                continue
+            attempt.limit(others_left=self._anyone_left(leg, candidates))
+            over = len(run.history)
+            if hedge is not None and len(candidates) > 1:
+                left = partial(self._anyone_left, leg, candidates)
+                past, reply = await raced(attempt, candidates, self._answer, hedge, left)
+            else:
+                past, reply = await tried(attempt, self._answer)
             if past is None:
                 return reply
             log.warning("%s", _Told(past))
             if run.is_over():
                 raise run.deadline_exceeded() from past.error
-            candidates = await self._after(past, leg, candidates)
+            # Two may have raced and failed, of which *past* is the later one.
+            just_failed = {each.deployment for each in run.history[over:]}
+            others = [each for each in candidates if each.id not in just_failed]
+            candidates = await self._after(past, leg, others)
             attempt = None
         return None
-
-    async def _tried(
-        self, attempt: OpenAttempt[R], candidates: Sequence[Deployment]
-    ) -> tuple[Attempt | None, Reply | None]:
-        """What came of an attempt: its record where it failed, or else the reply."""
-        others_left = self._anyone_left(attempt.leg, candidates)
-        attempt.limit(others_left=others_left)
-        if attempt.leg.hedge is not None and len(candidates) > 1:
-            return await raced(attempt, candidates, self._answer, attempt.leg.hedge)
-        return await tried(attempt, self._answer)
 
     def _anyone_left(self, leg: Leg, candidates: Sequence[Deployment]) -> bool:
         """Whether somebody is there who was not asked in this call, fallbacks included."""
@@ -165,18 +175,17 @@ class Walk(Generic[R, Reply]):
         later = self._legs[self._legs.index(leg) + 1 :]
         return any(untried(candidates_of(self._request, each, run), run) for each in later)
 
-    async def _after(
-        self, past: Attempt, leg: Leg, candidates: Sequence[Deployment]
-    ) -> Sequence[Deployment]:
+    async def _after(self, past: Attempt, leg: Leg, candidates: Sequence[Deployment]) -> Sequence[Deployment]:
         """The candidates for the next attempt on this leg after *past* failed; none ends the leg."""
         request, run = self._request, self._run
-        failed_one = run.asked[past.deployment]
+        failed_one: Deployment = run.asked[past.deployment]
         error = past.error
         if isinstance(error, BadRequestError) and error.lacks is not None:
             run.fleet.learn_lack(past.deployment, error.lacks)
             droppable = error.lacks in failed_one.may_drop and error.lacks not in past.dropped
-            if droppable or error.lacks == "prefill":
-                return [failed_one]  # Once more, without it.
+            if droppable or (error.lacks == "prefill" and not _told_before(error.lacks, run.history)):
+                # Once more, without it.
+                return [failed_one, *[each for each in candidates if each is not failed_one]]
             return untried(candidates_of(request, leg, run), run)
         spared = candidates_of(request, leg, run)  # as the failure has left them
         left = [each for each in candidates if each is not failed_one and each in spared]
@@ -213,6 +222,17 @@ class _Told:
 
     def __str__(self) -> str:
         return told(self._past)
+
+
+def _told_before(lacks: str, history: Sequence[Attempt]) -> bool:
+    """Whether the deployment of the last attempt had said before, in this call, that it has no *lacks*."""
+    *earlier, last = history
+    return any(
+        past.deployment == last.deployment
+        and isinstance(past.error, BadRequestError)
+        and past.error.lacks == lacks
+        for past in earlier
+    )
 
 
 def _in_hand(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:

@@ -8,25 +8,32 @@ task and the second in a task of its own, which drives a stream to its end where
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 from polyroute._engine.admission import admit
-from polyroute._engine.attempt import OpenAttempt, stamped
+from polyroute._engine.answers import stamped
+from polyroute._engine.aside import Aside
+from polyroute._engine.attempt import OpenAttempt
 from polyroute._engine.choosing import candidates_of
-from polyroute._engine.committed import Committed
+from polyroute._engine.committed import CLOSING, Committed
 from polyroute._engine.verdict import tried
 from polyroute.deployments import Deployment
+from polyroute.errors import PolyrouteError
 from polyroute.replies import Attempt, ChatChunk, ChatResponse, EmbedResponse
 from polyroute.settings import Hedge
 from polyroute.types import ChatRequest, EmbedRequest
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 __all__ = ["raced"]
 
 R = TypeVar("R", ChatRequest, EmbedRequest)
 Reply = TypeVar("Reply")
+Answer: TypeAlias = Callable[[OpenAttempt[R]], Awaitable[Reply]]
 
 _MOST_CREDIT = 10.0  # calls that may be asked twice in a row after a long time without
 
@@ -34,151 +41,191 @@ _MOST_CREDIT = 10.0  # calls that may be asked twice in a row after a long time 
 async def raced(
     first: OpenAttempt[R],
     candidates: Sequence[Deployment],
-    answer: Callable[[OpenAttempt[R]], Awaitable[Reply]],
+    answer: Answer[R, Reply],
     hedge: Hedge,
+    anyone_left: Callable[[], bool],
 ) -> tuple[Attempt | None, Reply | None]:
-    """What came of *first*, or of the second attempt that was made beside it; as `tried` gives it."""
+    """What came of *first*, or of the second attempt that was made beside it; as `tried` gives it.
+
+    Where both fail it is the record of the one that failed last. *anyone_left* says whether, as the call
+    then stands, somebody is there who was not asked.
+    """
     delay = _delay(first, hedge)
     if delay is None:
         return await tried(first, answer)
-    race = _Race(first, candidates, answer, hedge)
-    group = anyio.create_task_group()
-    await group.__aenter__()
-    outcome: tuple[Attempt | None, Reply | None] = (None, None)
-    try:
-        outcome = await race.run(delay, group)
-    finally:
-        if not isinstance(outcome[1], _Relayed):  # That one's task lives as long as the stream does.
-            group.cancel_scope.cancel()
-            await group.__aexit__(None, None, None)
-    past, reply = outcome
-    if isinstance(reply, _Relayed):
-        reply.group = group
-    elif isinstance(reply, ChatResponse | EmbedResponse):
-        # What the loser has cost is known only now.
-        return past, cast("Reply", stamped(race.winner, cast("ChatResponse[Any]", reply)))
-    return past, reply
+    return await _Race(first, candidates, answer, hedge, anyone_left).run(delay)
 
 
 def _delay(first: OpenAttempt[R], hedge: Hedge) -> float | None:
     """Seconds after which *first* is taken to be slow; None while too little is known of it."""
-    credit = first.run.fleet.credit
-    credit[hedge] = min(credit.get(hedge, 1.0) + hedge.max_extra, _MOST_CREDIT)
-    if hedge.percentile is None:
-        return float(hedge.after)
-    return first.usual_wait(hedge.percentile)
+    run = first.run
+    if not run.history:  # A call earns its share once, however many attempts it takes.
+        credit = run.fleet.credit
+        credit[hedge] = min(credit.get(hedge, 1.0) + hedge.max_extra, _MOST_CREDIT)
+    return float(hedge.after) if hedge.percentile is None else first.usual_wait(hedge.percentile)
 
 
 class _Race(Generic[R, Reply]):
-    """Two attempts at once, of which *winner* is the one whose outcome counts."""
+    """Two attempts at once. The first runs where `run` is awaited, the second in a task aside."""
 
     def __init__(
         self,
         first: OpenAttempt[R],
         candidates: Sequence[Deployment],
-        answer: Callable[[OpenAttempt[R]], Awaitable[Reply]],
+        answer: Answer[R, Reply],
         hedge: Hedge,
+        anyone_left: Callable[[], bool],
     ) -> None:
-        self.winner = first
-        self._first = first
+        self._first: OpenAttempt[R] = first
         self._second: OpenAttempt[R] | None = None
         self._candidates = candidates
-        self._answer = answer
+        self._answer: Answer[R, Reply] = answer
         self._hedge = hedge
+        self._anyone_left = anyone_left
         self._scope = anyio.CancelScope()  # around the first attempt, as long as it lasts
         self._decided = anyio.Event()  # The second attempt has answered or failed.
         self._outcome: tuple[Attempt | None, Reply | None] = (None, None)
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
-    async def run(self, delay: float, group: TaskGroup) -> tuple[Attempt | None, Reply | None]:
-        group.start_soon(self._beside, delay)
+    async def run(self, delay: float) -> tuple[Attempt | None, Reply | None]:
+        aside = Aside(partial(self._beside, delay))
         outcome: tuple[Attempt | None, Reply | None] = (None, None)
+        try:
+            outcome = await self._outcome_of_both()
+        finally:
+            relayed = self._outcome[1] if isinstance(self._outcome[1], _Relayed) else None
+            if relayed is not None:
+                relayed.aside = aside
+            if relayed is None:
+                await aside.aclose()
+            elif relayed is not outcome[1]:
+                await relayed.aclose()  # It was a moment too late, or nobody is there to read it.
+        past, reply = outcome
+        if self._second is not None and isinstance(reply, ChatResponse | EmbedResponse):
+            return past, self._counted(reply)
+        return past, reply
+
+    async def _outcome_of_both(self) -> tuple[Attempt | None, Reply | None]:
+        past, reply = None, None
         with self._scope:
-            outcome = await tried(self._first, self._answer)
-        if outcome[1] is not None:  # The first has answered.
+            past, reply = await tried(self._first, self._answer)
+        if reply is not None:
+            self._first.outrun = False
             if self._second is not None:
                 self._second.outrun = True
-            self.winner = self._first
-            return outcome
-        if self._second is None:
-            return outcome
-        await self._decided.wait()
+            return past, reply
+        if self._second is not None:
+            await self._decided.wait()
         if self._failure is not None:
             raise self._failure
-        # The first has failed, and so may the second have; the later record is then the one that counts.
-        return self._outcome
+        its_past, its_reply = self._outcome
+        if its_reply is not None:
+            return None, its_reply
+        if its_past is None or (past is not None and past.ended > its_past.ended):
+            return past, None
+        return its_past, None
 
     async def _beside(self, delay: float) -> None:
         """Open the second attempt, once it is time, and drive it."""
         await anyio.sleep(delay)
         try:
-            second = self._second = await self._sibling()
-            if second is None:
+            self._second = await self._sibling()
+            if self._second is None:
                 return
-            self._outcome = await tried(second, self._answer)
-        except Exception as failure:  # noqa: BLE001 - it comes out in the caller's task, or not at all
+            self._outcome = await tried(self._second, self._answer)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as failure:  # noqa: BLE001 - it is raised in the caller's task
             self._failure = failure
+            if self._second is None or not isinstance(failure, PolyrouteError):
+                self._scope.cancel()  # A bug is not to be hidden by another one's answer.
             self._decided.set()
             return
         reply = self._outcome[1]
         if reply is None:
             self._decided.set()
             return
-        self.winner = second
-        relayed = None
-        if isinstance(reply, Committed):
-            relayed = _Relayed(reply)
-            self._outcome = (None, cast("Reply", relayed))
         self._first.outrun = True
-        self._decided.set()
         self._scope.cancel()
-        if relayed is not None:
-            await relayed.drive()
+        if not isinstance(reply, Committed):
+            self._decided.set()
+            return
+        relayed = _Relayed(reply)
+        self._outcome = (None, cast("Reply", relayed))
+        self._decided.set()
+        await relayed.drive()
 
     async def _sibling(self) -> OpenAttempt[R] | None:
         """The second attempt, if there is somebody with room, and nothing says that there is overload."""
         first = self._first
-        run = first.run
-        credit = run.fleet.credit
+        run, credit = first.run, first.run.fleet.credit
         if first.ttft is not None or not first.is_open or credit[self._hedge] < 1 or _is_strained(first):
             return None
+        run.began = None  # Now is not the moment at which the call began.
         able = candidates_of(first.request, first.leg, run)
         others = [each for each in self._candidates if each is not first.deployment and each in able]
-        second = await admit(first.leg, others, first.request, run, [], kind="hedge")
+        credit[self._hedge] -= 1  # before anything is awaited, where others would spend it too
+        second = None
+        try:
+            second = await admit(first.leg, others, first.request, run, {}, kind="hedge")
+        finally:
+            if second is None:
+                credit[self._hedge] += 1
         if second is not None:
-            credit[self._hedge] -= 1
-            second.limit(others_left=False)
+            second.limit(others_left=self._anyone_left())
         return second
+
+    def _counted(self, reply: ChatResponse[Any] | EmbedResponse) -> Reply:
+        """The reply with the loser's cost, which is known only now; the record of who answered comes last."""
+        winner, history = self._first, self._first.run.history
+        if self._second is not None and self._first.outrun:
+            winner = self._second
+        good = [place for place, past in enumerate(history) if past.deployment == winner.seat.id]
+        history.append(history.pop(good[-1]))
+        return cast("Reply", stamped(winner, cast("ChatResponse[Any]", reply)))
 
 
 def _is_strained(attempt: OpenAttempt[R]) -> bool:
     """Whether a breaker, a host or a queue says that there is too much to do already."""
+    now = anyio.current_time()
     states = attempt.run.fleet.states
     known = [state for id in attempt.leg.seats if (state := states.get(id)) is not None]
-    return any(state.held or state.waiting or state.barred is not None for state in known)
+    return any(
+        state.waiting
+        or state.barred_for(now)
+        or (state.breaker is not None and state.breaker.state(now) == "open")
+        for state in known
+    )
 
 
 class _Relayed:
     """The chunks of a stream that another task drives, from the second attempt that has won."""
 
     def __init__(self, stream: Committed) -> None:
-        self.group: TaskGroup | None = None
+        self.aside: Aside | None = None  # the work of `drive`
         self._stream = stream
+        self._response: ChatResponse[Any] | None = None
         self._failure: Exception | None = None
         ends = anyio.create_memory_object_stream[ChatChunk](0)
-        self._sending: ObjectSendStream[ChatChunk] = ends[0]
-        self._receiving: ObjectReceiveStream[ChatChunk] = ends[1]
+        self._sending: MemoryObjectSendStream[ChatChunk] = ends[0]
+        self._receiving: MemoryObjectReceiveStream[ChatChunk] = ends[1]
 
     async def drive(self) -> None:
-        """Hand on every chunk; in the task that opened the stream, which also closes it."""
+        """Hand on every chunk, and close the stream; in the task that opened it."""
+        stream = self._stream
         try:
-            while (chunk := await self._stream.next()) is not None:
-                await self._sending.send(chunk)
+            while (chunk := await stream.next()) is not None:
+                try:
+                    await self._sending.send(chunk)
+                except anyio.BrokenResourceError:
+                    # Left early. No scope of ours is around it, since some of its own may be open.
+                    return await stream.chunks.aclose()
+            self._response = await stream.finish()
         except Exception as failure:  # noqa: BLE001 - raised where the chunks are read
             self._failure = failure
         finally:
             self._sending.close()
-            await self._stream.close_generator()
+            await stream.aclose()
 
     @property
     def attempt(self) -> OpenAttempt[ChatRequest]:
@@ -197,14 +244,11 @@ class _Relayed:
         return None
 
     async def finish(self) -> ChatResponse[Any]:
-        return await self._stream.finish()
+        assert self._response is not None  # noqa: S101 - the chunks have come to their end
+        return self._response
 
     async def aclose(self) -> None:
-        group, self.group = self.group, None
-        try:
-            if group is not None:
-                group.cancel_scope.cancel()
-                await group.__aexit__(None, None, None)
-        finally:
-            self._receiving.close()
-            await self._stream.aclose()
+        told = self._sending.statistics().tasks_waiting_send  # It waits for a reader, and not for the host.
+        self._receiving.close()
+        if self.aside is not None:
+            await self.aside.aclose(grace=CLOSING if told else 0.0)

@@ -11,7 +11,8 @@ from polyroute._engine.attempt import OpenAttempt
 from polyroute._engine.committed import answer_stream
 from polyroute._engine.failover import Walk
 from polyroute._engine.run import Run
-from polyroute.errors import DeadlineExceededError, PolyrouteError, StreamInterruptedError
+from polyroute._engine.verdict import moves_on
+from polyroute.errors import PolyrouteError, StreamInterruptedError
 from polyroute.events import StreamBroke
 from polyroute.replies import ChatChunk, ChatResponse
 from polyroute.streams import Source
@@ -33,7 +34,7 @@ _Walk: TypeAlias = Walk[ChatRequest, _Begun]
 async def mended_stream(request: ChatRequest, run: Run) -> Source:
     """The stream of a call that says what follows where it breaks."""
     walk: _Walk = Walk(request, run, answer_stream)
-    return _Mended(request, run, walk, await walk.go())
+    return _Mended(request, run, walk, await walk.from_leg(0))
 
 
 class _Mended:
@@ -57,31 +58,33 @@ class _Mended:
             except StreamInterruptedError as error:
                 await self._go_on(error)
                 continue
-            if self._voids and chunk is not None:
-                self._voids = False
-                return replace(chunk, restarted=True)
-            return chunk
+            if not self._voids:
+                return chunk
+            self._voids = False
+            return replace(chunk or ChatChunk(deployment=self._begun.attempt.seat.id), restarted=True)
 
     async def _go_on(self, error: StreamInterruptedError) -> None:
         """Have another attempt begin, or carry on; raises *error* where none does."""
         run, broken = self._run, self._begun.attempt
         cause = error.__cause__
-        if isinstance(cause, DeadlineExceededError) or not run.history:
+        if error.usage is not None:
+            self._parts.append(error.usage)
+            error.usage = _sum(self._parts)
+        if not isinstance(cause, PolyrouteError) or not moves_on(cause, broken.leg):
             raise error
-        resumes = self._request.on_break == "resume" and broken.can_be_carried_on
+        resumes = self._request.on_break == "resume" and _can_be_carried_on(broken)
         run.goes_on = "resume" if resumes else "restart"
-        if run.fleet.listeners.any and isinstance(cause, PolyrouteError):
+        if run.fleet.listeners.any:
             run.fleet.listeners.tell(
                 StreamBroke(at=anyio.current_time(), deployment=broken.seat.id, error=cause, then=run.goes_on)
             )
         run.before = broken.whole if resumes else None
-        if resumes and error.usage is not None:
-            self._parts.append(error.usage)
-        elif not resumes:
+        if not resumes:
             self._parts.clear()
         await self._begun.aclose()
+        past = next(each for each in reversed(run.history) if each.deployment == broken.seat.id)
         try:
-            self._begun = await self._walk.go_on(run.history[-1], broken.leg)
+            self._begun = await self._walk.go_on(past, broken.leg)
         except PolyrouteError as failure:
             raise StreamInterruptedError(
                 f"{error}; and no other deployment could go on: {failure}",
@@ -99,6 +102,12 @@ class _Mended:
 
     async def aclose(self) -> None:
         await self._begun.aclose()
+
+
+def _can_be_carried_on(broken: OpenAttempt[ChatRequest]) -> bool:
+    """Whether another model can go on where this stream broke: it is one text, and calls no tool."""
+    begun = broken.whole
+    return bool(begun.text.strip()) and not begun.branches and (broken.request.n or 1) == 1
 
 
 def _sum(parts: list[Usage]) -> Usage:

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import anyio
 
-from polyroute._engine.attempt import OpenAttempt, answer_chat, answer_embed
+from polyroute._engine.answers import answer_chat, answer_embed
+from polyroute._engine.attempt import OpenAttempt
 from polyroute._engine.committed import answer_stream
 from polyroute._engine.degraded import degraded
 from polyroute._engine.failover import failover
@@ -35,33 +36,35 @@ Handler: TypeAlias = Callable[[Req], Coroutine[Any, Any, Rep]]
 Layer: TypeAlias = Callable[[Req, Handler[Req, Rep]], Coroutine[Any, Any, Rep]]
 
 
-async def chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
+def chat(request: ChatRequest, run: Run) -> Coroutine[Any, Any, ChatResponse[Any]]:
     """A whole reply."""
-    if not run.degrade:
-        return await _chat(request, run)
+    return _chat_or_degraded(request, run) if run.degrade else _chat(request, run)
+
+
+async def _chat_or_degraded(request: ChatRequest, run: Run) -> ChatResponse[Any]:
     try:
         return await _chat(request, run)
     except (FleetError, DeadlineExceededError) as error:
         return await degraded(request, run, error)
 
 
-async def _chat(request: ChatRequest, run: Run) -> ChatResponse[Any]:
+def _chat(request: ChatRequest, run: Run) -> Coroutine[Any, Any, ChatResponse[Any]]:
     if not run.plan.suspends:
-        return await failover(request, run, answer_chat)
+        return failover(request, run, answer_chat)
     handler: Handler[ChatRequest, ChatResponse[Any]] = partial(_walk, run=run, answer=answer_chat)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.chat, handler)
-    return await _in_time(run, handler(request))
+    return _in_time(run, handler(request))
 
 
-async def embed(request: EmbedRequest, run: Run) -> EmbedResponse:
+def embed(request: EmbedRequest, run: Run) -> Coroutine[Any, Any, EmbedResponse]:
     """Vectors."""
     if not run.plan.suspends:
-        return await failover(request, run, answer_embed)
+        return failover(request, run, answer_embed)
     handler: Handler[EmbedRequest, EmbedResponse] = partial(_walk, run=run, answer=answer_embed)
     for middleware in reversed(run.plan.middleware):
         handler = _around(middleware.embed, handler)
-    return await _in_time(run, handler(request))
+    return _in_time(run, handler(request))
 
 
 def stream(request: ChatRequest, run: Run) -> ChatStream[Any]:

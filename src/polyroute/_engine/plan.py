@@ -8,46 +8,15 @@ from difflib import get_close_matches
 from types import EllipsisType
 from typing import Any, Literal, cast
 
+from polyroute._engine.names import PREFIXES, check_names, index, number
 from polyroute.deployments import Deployment, Route, Rung, attempt_timeout
-from polyroute.errors import ConfigurationError, UnknownModelError, did_you_mean
+from polyroute.errors import UnknownModelError, did_you_mean
 from polyroute.protocols import LearningLimiter, Limiter, Middleware, Provider, RetryPolicy, Strategy
 from polyroute.replies import Decision, Exclusion
 from polyroute.settings import CircuitBreaker, Hedge, Timeout
 from polyroute.types import ChatRequest, EmbedRequest, Request
 
-__all__ = ["PREFIXES", "Leg", "Plan", "Seat", "Target"]
-
-# Every prefix that a model's name can have; a deployment with a provider of its own may add others.
-PREFIXES = frozenset(
-    [
-        "openai",
-        "openai-responses",
-        "azure",
-        "anthropic",
-        "gemini",
-        "vertex",
-        "bedrock",
-        "cohere",
-        "mistral",
-        "groq",
-        "deepseek",
-        "xai",
-        "together",
-        "fireworks",
-        "openrouter",
-        "xroute",
-        "perplexity",
-        "cerebras",
-        "huggingface",
-        "nvidia",
-        "voyage",
-        "ollama",
-        "vllm",
-        "lmstudio",
-        "llamacpp",
-        "compatible",
-    ]
-)
+__all__ = ["Leg", "Plan", "Seat", "Target"]
 
 
 class _InOrder(Strategy):
@@ -69,6 +38,7 @@ class Seat:
     beginning of its own answer, if it does.
     """
 
+    id: str
     deployment: Deployment
     provider: Provider
     tags: frozenset[str]
@@ -77,6 +47,7 @@ class Seat:
     out: Mapping[str, Exclusion]
     lacks: frozenset[str]
     cannot: Callable[[Request], Collection[str]] | None
+    barred: Callable[[Request, Deployment], str | None] | None
     format: str
     space: str
     keeps_deadlines: bool
@@ -84,10 +55,6 @@ class Seat:
     limited: bool
     queue: object
     prefill: Literal["exact", "trimmed"] | None
-
-    @property
-    def id(self) -> str:
-        return self.deployment.id or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +123,9 @@ class Plan:
         waits = bool(self.middleware) or any(each.suspends for each in strategies)
         object.__setattr__(self, "suspends", waits)
         object.__setattr__(self, "prefixes", PREFIXES | {each.prefix for each in self.deployments})
-        object.__setattr__(self, "_named", _index(self.deployments))
+        object.__setattr__(self, "_named", index(self.deployments))
         object.__setattr__(self, "_targets", {})
-        _check_names(self)
+        check_names(self.deployments, self.routes, self.fallbacks, self.resolve)
 
     def target(self, model: str | tuple[str, ...] | None, *, fallbacks: bool) -> Target:
         """The way of a call that asks for *model*.
@@ -296,6 +263,7 @@ class Plan:
         if route is not None:
             timeout = timeout.merged(attempt_timeout("Route", route.timeout))
         return Seat(
+            id=deployment.id or "",
             deployment=deployment,
             provider=provider,
             tags=deployment.all_tags,
@@ -304,14 +272,19 @@ class Plan:
             out=_left_out(deployment, provider, defaults),
             lacks=deployment.lacks,
             cannot=getattr(provider, "cannot", None),
+            barred=getattr(provider, "barred", None),
             format=getattr(provider, "format", ""),
             space=deployment.space or str(getattr(provider, "space", deployment.known_as)),
             keeps_deadlines=getattr(provider, "keeps_deadlines", False),
-            breaker=self.breaker if isinstance(deployment.breaker, EllipsisType) else deployment.breaker,
+            breaker=self.breaker_of(deployment),
             limited=self.limiter is not None and (self.limits_are_foreign or deployment.limits is not None),
             queue=deployment.limits or deployment.id,
             prefill=_prefill(provider, deployment),
         )
+
+    def breaker_of(self, deployment: Deployment) -> CircuitBreaker | None:
+        """When the deployment is left alone: by its own settings, or by the router's."""
+        return self.breaker if isinstance(deployment.breaker, EllipsisType) else deployment.breaker
 
     def _unknown(self, name: str) -> UnknownModelError:
         known = sorted({*self.routes, *(each.id or "" for each in self.deployments)})
@@ -321,42 +294,6 @@ class Plan:
             model=name,
             nearest=tuple(get_close_matches(name, known)),
         )
-
-
-def number(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
-    """The deployments with an id each: its model's name, and from the second on its number too."""
-    counts: dict[str, int] = {}
-    numbered: list[Deployment] = []
-    for each in deployments:
-        if each.id is None:
-            counts[each.model] = counts.get(each.model, 0) + 1
-            count = counts[each.model]
-            numbered.append(replace(each, id=each.model if count == 1 else f"{each.model}#{count}"))
-        else:
-            numbered.append(each)
-    return tuple(numbered)
-
-
-def _index(deployments: Sequence[Deployment]) -> dict[str, tuple[Deployment, ...]]:
-    """Who answers to which name: a model's name is all of its deployments, an id only itself."""
-    models: dict[str, tuple[Deployment, ...]] = {}
-    for each in deployments:
-        models[each.model] = (*models.get(each.model, ()), each)
-    index = dict(models)
-    for each in deployments:
-        id = cast("str", each.id)
-        if id in models:
-            if each not in models[id]:
-                raise ConfigurationError(f"{id!r} is the id of one deployment and the model of another")
-        elif id in index:
-            raise ConfigurationError(f"two deployments have the id {id!r}; give each its own")
-        else:
-            index[id] = (each,)
-    given = [each.id for each in deployments]
-    if len(set(given)) < len(given):
-        twice = next(id for id in given if given.count(id) > 1)
-        raise ConfigurationError(f"two deployments have the id {twice!r}; give each its own")
-    return index
 
 
 def _left_out(
@@ -399,36 +336,3 @@ def _total_of(route: Route | None) -> Timeout | None:
     if timeout is None or not timeout.says("total"):
         return None
     return Timeout(total=timeout.total)
-
-
-def _check_names(plan: Plan) -> None:
-    """Refuse names that mean two things, names that mean nothing, and circles of fallbacks."""
-    ids = {each.id for each in plan.deployments}
-    for name in plan.routes:
-        if name in ids:
-            raise ConfigurationError(f"{name!r} is both a route and a deployment's id; rename one")
-    known = [*plan.routes, *(id for id in ids if id)]
-    for owner, names, routes_too in _references(plan):
-        for name in names:
-            if not plan.resolve(name) and not (routes_too and name in plan.routes):
-                raise ConfigurationError(
-                    f"{owner} names {name!r}, which is not here{did_you_mean(name, known)}"
-                )
-    for name in plan.routes:
-        _check_circle(plan, name, ())
-
-
-def _references(plan: Plan) -> Iterator[tuple[str, Sequence[str], bool]]:
-    for name, route in plan.routes.items():
-        yield f"route {name!r}", route.deployments, False
-        yield f"fallbacks of route {name!r}", route.fallbacks, True
-    yield "fallbacks of the router", plan.fallbacks, True
-
-
-def _check_circle(plan: Plan, name: str, way: tuple[str, ...]) -> None:
-    if name in way:
-        circle = " -> ".join((*way[way.index(name) :], name))
-        raise ConfigurationError(f"the fallbacks go round in a circle: {circle}")
-    for fallback in plan.routes[name].fallbacks:
-        if fallback in plan.routes:
-            _check_circle(plan, fallback, (*way, name))

@@ -12,7 +12,7 @@ from polyroute.meanings import meaning_of
 from polyroute.replies import Attempt
 from polyroute.types import ChatRequest, EmbedRequest
 
-__all__ = ["tried"]
+__all__ = ["moves_on", "tried"]
 
 R = TypeVar("R", ChatRequest, EmbedRequest)
 Reply = TypeVar("Reply")
@@ -45,7 +45,7 @@ def _ended(attempt: OpenAttempt[R], error: PolyrouteError) -> Attempt:
     attempt.explain(error)
     if attempt.prefilled and type(error) is BadRequestError:
         error.lacks = error.lacks or "prefill"  # What it was given before is no complaint of the caller's.
-    if not _moves_on(error, attempt.leg):
+    if not moves_on(error, attempt.leg):
         attempt.release(error)
         raise error
     if isinstance(error, AttemptTimeoutError) and run.is_over():
@@ -54,7 +54,7 @@ def _ended(attempt: OpenAttempt[R], error: PolyrouteError) -> Attempt:
     return attempt.close(error)
 
 
-def _moves_on(error: PolyrouteError, leg: Leg) -> bool:
+def moves_on(error: PolyrouteError, leg: Leg) -> bool:
     """Whether the call goes on after *error*; if not, it is about the request and comes out as itself."""
     if isinstance(error, BadRequestError) and error.lacks is not None:
         return True

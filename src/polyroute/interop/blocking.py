@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import threading
+from contextlib import nullcontext
 
 from polyroute.calls import Calls
 from polyroute.door import Core
 from polyroute.sync import SyncCalls, SyncRouter
 
 __all__ = ["Blocking"]
+
+_LEFT_OPEN = nullcontext()  # The router is its owner's to close.
 
 
 class Blocking:
@@ -31,7 +34,7 @@ class Blocking:
         """
         with self._lock:
             if self._entered is None:
-                self._entered = SyncRouter(self._calls, _left_open, self._core).__enter__()
+                self._entered = SyncRouter(self._calls, _LEFT_OPEN, self._core).__enter__()
                 # Scripts seldom close their client; what then ends the loop must come before the
                 # interpreter stops the thread that it runs on.
                 atexit.register(self._entered.__exit__, None, None, None)
@@ -46,7 +49,3 @@ class Blocking:
                 entered, self._entered = self._entered, None
                 atexit.unregister(entered.__exit__)
                 entered.__exit__(None, None, None)
-
-
-async def _left_open() -> None:
-    """Nothing: the router is its owner's to close."""

@@ -92,6 +92,7 @@ CHAT: Mapping[str, Row] = MappingProxyType(
         "messages[].content[].file.file_id": READ,
         "messages[].content[].file.filename": READ,
         "messages[].content[].thinking": READ,  # Mistral's
+        "messages[].content[].cache_control": READ,  # Anthropic's
         "messages[].content[].prompt_cache_breakpoint": Refused("is not handed on; long prompts are cached without"),
         "messages[].refusal": READ,
         "messages[].tool_call_id": READ,

@@ -22,15 +22,11 @@ _DAY = 86_400.0
 class LocalLimiter:
     """A `Limiter` in this process. Each `Limits` object has one state, whichever deployments share it.
 
-    *clock* gives the event loop's time. *on_settled* is called with the limits of each lease that is
-    settled: there may be room.
+    *clock* gives the event loop's time.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], on_settled: Callable[[Limits], None] | None = None
-    ) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._on_settled = on_settled
         self._states: dict[Limits, _State] = {}
 
     async def reserve(self, request: Request, deployment: Deployment, estimate: Usage, /) -> Lease | Refusal:
@@ -74,20 +70,16 @@ class LocalLimiter:
     def _state(self, limits: Limits) -> _State:
         state = self._states.get(limits)
         if state is None:
-            state = self._states[limits] = _State(limits, self._on_settled)
+            state = self._states[limits] = _State(limits)
         return state
 
 
 class _State:
     """What has been asked of the hosts that share one `Limits`."""
 
-    __slots__ = (
-        "_barred", "_bounds", "_changes", "_cut", "_latest", "_limits", "_logs", "_on_settled", "leases"
-    )  # fmt: skip
+    __slots__ = ("_barred", "_bounds", "_changes", "_cut", "_latest", "_logs", "leases")
 
-    def __init__(self, limits: Limits, on_settled: Callable[[Limits], None] | None) -> None:
-        self._limits = limits
-        self._on_settled = on_settled
+    def __init__(self, limits: Limits) -> None:
         said = (
             ("rpm", REQUESTS, limits.rpm, _MINUTE),
             ("tpm", TOKENS, limits.tpm, _MINUTE),
@@ -128,8 +120,6 @@ class _State:
         for log, bucket in zip(self._logs, buckets, strict=True):
             log.correct(bucket, amounts, truth if log.span < inf else NOTHING)
         self.leases -= 1
-        if self._on_settled is not None:
-            self._on_settled(self._limits)
 
     def headroom(self, now: float) -> float:
         self._come_to(now)

@@ -66,12 +66,15 @@ class Log:
     def come_to(self, now: float) -> float:
         """Let go of what was used longer ago; the moment before which nothing more can leave."""
         buckets = self.buckets
-        while buckets and (leaves := buckets[0].last + self.span) <= now:
+        while buckets:
+            leaves = buckets[0].last + self.span
+            if leaves > now:
+                return leaves
             bucket = buckets.popleft()
             bucket.gone = True
             for kind in self.kinds:
                 self.used[kind] -= bucket.amounts[kind]
-        return leaves if buckets else now + self.span
+        return now + self.span
 
     def shift(self, by: float) -> None:
         for bucket in self.buckets:

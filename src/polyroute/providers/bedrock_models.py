@@ -25,7 +25,7 @@ def most_thought(request: ChatRequest, model: str) -> int | None:
 def takes_thoughts(model: str) -> bool:
     """Whether it takes back what was thought, signed: Claude does, and the others refuse it. A name that
     tells no maker may be Claude's, as that of an application's inference profile."""
-    return "claude" in model or "." not in model.rpartition("/")[2]
+    return "claude" in model or "." not in model
 
 
 def of_its_own(request: ChatRequest, model: str, turns: Sequence[JSON]) -> JSON:

@@ -71,9 +71,10 @@ class _Ids:
         """What a call with this id is called; results of it may follow."""
         turn = self._seen[id]
         self._seen[id] += 1
-        if turn == 0 and id not in self._taken and self._fits.fullmatch(id):
+        if id not in self._taken and self._fits.fullmatch(id):
             new = id
         else:
+            # Not from the first: where all have the same id, each would try what the others have become.
             made = (_digest(id, each, self._length) for each in count(turn))
             new = next(each for each in made if each not in self._taken)
         self._taken.add(new)

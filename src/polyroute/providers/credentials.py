@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 
 from polyroute.deployments import Deployment, clean
-from polyroute.errors import AttemptTimeoutError, AuthenticationError, ConnectError
+from polyroute.errors import AttemptTimeoutError, AuthenticationError, ConfigurationError, ConnectError
 from polyroute.protocols import HTTPRequest
 from polyroute.providers.addresses import Missing, environment, region_of
 from polyroute.providers.aws_signature import AWSKeys, moment_of, signature
@@ -114,7 +114,11 @@ class CallableKey:
         given = self.ask()
         if inspect.isawaitable(given):
             given = await _in_time(request, "its api_key callable", partial(_awaited, given))
-        key = clean("what the api_key callable gave", _text_of(given))
+        try:
+            key = clean("what the api_key callable gave", _text_of(given))
+        except ConfigurationError:
+            del given  # A traceback may show what its frames hold.
+            raise
         return Proof((key_header(self.host, key),), (key,))
 
 

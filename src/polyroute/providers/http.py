@@ -17,6 +17,7 @@ from polyroute.providers.batches import in_batches
 from polyroute.providers.credentials import Credentials, credentials_of, key_header, key_of, keyless
 from polyroute.providers.formats import format_of
 from polyroute.providers.hosts import Host, kinds_of
+from polyroute.providers.kept_replies import KeptReplies
 from polyroute.providers.limits_told import limits_told
 from polyroute.providers.model_lists import names_in
 from polyroute.providers.scrub import Secrets, scrubbed
@@ -61,6 +62,7 @@ class HTTPProvider:
         self._format = wire_format or format_of(host)
         self._embeds = self._format if isinstance(self._format, EmbedFormat) else None
         self._endpoints: dict[Deployment, _Endpoint] = {}
+        self._kept = KeptReplies()
 
     @property
     def format(self) -> str:
@@ -83,6 +85,12 @@ class HTTPProvider:
         prefill = getattr(self._format, "prefill", None)
         return None if prefill is None else prefill(model)
 
+    def barred(self, request: Request, deployment: Deployment) -> str | None:
+        """Why *deployment* of all cannot serve *request*: another has what it goes on from."""
+        goes_on_from = getattr(self._format, "goes_on_from", None)
+        id = None if goes_on_from is None else goes_on_from(request)
+        return None if id is None else self._kept.barred(id, deployment)
+
     def needs(self, deployment: Deployment) -> str | None:
         """What is missing before the deployment can be asked."""
         host = self._host
@@ -96,7 +104,10 @@ class HTTPProvider:
     async def chat(self, call: Call, /) -> ChatResponse[Any]:
         body = self._format.encode(call, stream=False)
         path = self._format.path(call, stream=False)
-        return await self._whole(call, path, body, lambda data: self._format.decode(data, call))
+        reply = await self._whole(call, path, body, lambda data: self._format.decode(data, call))
+        if call.request.extra and self._keeps(call):
+            self._keep((reply,), call)
+        return reply
 
     async def embed(self, call: EmbedCall, /) -> EmbedResponse:
         embeds = self._embeds
@@ -133,8 +144,12 @@ class HTTPProvider:
             _let_hear(call, response)
             await self._unless_refused(response, endpoint)
             decoder = self._format.stream_decoder(call)
+            keeps = bool(call.request.extra) and self._keeps(call)
             async for data in pieces:
-                for chunk in decoder.feed(data):
+                chunks = decoder.feed(data)
+                if keeps:
+                    keeps = not self._keep(chunks, call)
+                for chunk in chunks:
                     yield chunk
                 if decoder.error is not None:
                     break
@@ -142,7 +157,10 @@ class HTTPProvider:
                     await response.drain()
                     return
             else:
-                for chunk in decoder.finish():
+                chunks = decoder.finish()
+                if keeps:
+                    self._keep(chunks, call)
+                for chunk in chunks:
                     yield chunk
             data = b""
             if decoder.error is not None:
@@ -154,6 +172,18 @@ class HTTPProvider:
                     await pieces.aclose()
             finally:
                 await response.aclose()
+
+    def _keeps(self, call: Call) -> bool:
+        """Whether the host keeps the reply, for later calls to go on from."""
+        keeps = getattr(self._format, "keeps", None)
+        return keeps is not None and keeps(call.request)
+
+    def _keep(self, told: Sequence[ChatResponse[Any] | ChatChunk], call: Call) -> bool:
+        """Remember who made the reply, as soon as its id is told; whether it was."""
+        id = next((each.id for each in told if each.id), None)
+        if id is not None:
+            self._kept.add(id, call.deployment)
+        return id is not None
 
     async def _whole(self, call: Call | EmbedCall, path: str, body: bytes, decode: Callable[[bytes], T]) -> T:
         response, endpoint = await self._send(call, path, body)

@@ -12,7 +12,7 @@ from polyroute.errors import PolyrouteError
 from polyroute.providers.encoding import merged, say_streamed
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, dump
+from polyroute.providers.json_bodies import JSON, dump, text_or_none
 from polyroute.providers.openai_responses_items import conversation, unsayable
 from polyroute.providers.openai_responses_replies import decode_response
 from polyroute.providers.openai_responses_streams import ResponseDecoder
@@ -33,9 +33,10 @@ class OpenAIResponses:
     already: `{"reasoning": {"summary": "auto"}}` beside an effort asks for the thoughts in words, which
     some organisations must be verified for; `{"tools": [{"type": "web_search"}]}` comes beside other tools.
 
-    `extra={"previous_response_id": …}` goes on where an earlier reply ended that was kept
+    `extra={"previous_response_id": reply.id}` goes on where an earlier reply ended that was kept
     (`extra={"store": True}`). Only the host and the key that made it know of it: deployments of other
-    formats are left out, and where it is not known it is a `NotFoundError`, after which the call moves on.
+    formats are left out, and so is every other while this router remembers who made it. Where it does
+    not, those who did not say `NotFoundError`, after which the call moves on.
 
     What the host alone has words for, such as the output of its own shell, may stand in a message as
     `Opaque("openai-responses", {"type": "shell_call_output", …})`.
@@ -56,6 +57,20 @@ class OpenAIResponses:
                     missing.append("messages")
                     break
         return missing
+
+    def goes_on_from(self, request: Request) -> str | None:
+        """The id of the reply that *request* goes on from, which only its maker knows."""
+        return text_or_none(self._extra(request).get("previous_response_id"))
+
+    def keeps(self, request: Request) -> bool:
+        """Whether the host keeps the reply."""
+        return bool(self._extra(request).get("store"))
+
+    def _extra(self, request: Request) -> Mapping[str, Any]:
+        """What goes into the body, said for all or for this host alone."""
+        extra = request.extra or {}
+        own = extra.get(self._host.prefix)
+        return {**extra, **own} if isinstance(own, Mapping) else extra
 
     def path(self, call: Call, /, *, stream: bool) -> str:
         return "/responses"

@@ -88,7 +88,7 @@ def marks_by_itself(request: ChatRequest) -> bool:
 def mark(blocks: Sequence[JSON], said: Mapping[str, Any] = _EPHEMERAL) -> None:
     """Mark the last of *blocks*, if there is one that can bear a mark."""
     if blocks and blocks[-1].get("type") not in _UNMARKED:
-        blocks[-1][MARK] = dict(said)
+        blocks[-1][MARK] = said
 
 
 def unmarked(request: ChatRequest) -> ChatRequest:
@@ -137,7 +137,7 @@ def mark_messages(messages: Sequence[JSON]) -> None:
 def mark_message(message: JSON, said: Mapping[str, Any] = _EPHEMERAL) -> None:
     """Mark the last text of a message in OpenAI's shape; nothing else there bears a mark."""
     content = message["content"]
-    if isinstance(content, str) and content.strip():
+    if isinstance(content, str) and content:
         content = message["content"] = [{"type": "text", "text": content}]
     if isinstance(content, list):
         mark_text(content, said)

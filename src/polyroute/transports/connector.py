@@ -9,9 +9,12 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 
-from polyroute.transports.asking import Question
+from polyroute.protocols import HTTPRequest
+from polyroute.transports.asking import Question, connecting
+from polyroute.transports.gate import Gate
 from polyroute.transports.sockets import hang_up, watched
 
 __all__ = ["Connector", "DirectQuestion", "Line"]
@@ -122,6 +125,8 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, keepalive_timeout=keepalive)
         self.busy: set[Line] = set()
         self._lines: WeakSet[Line] = WeakSet()
+        self._gates: dict[ConnectionKey, Gate] = {}
+        self._resting: dict[ConnectionKey, int] = {}  # how many were left, some of which may have died since
         # There is no public way to make the connections; where this one is gone, see `lend`.
         made = partial(Line, self._loop, self._lines, self.busy)
         self._factory = cast("partial[ResponseHandler]", made)  # To a checker, a partial is of one type only.
@@ -132,12 +137,12 @@ class Connector(aiohttp.TCPConnector):
         return len(self.busy), sum(line.resting and line.is_connected() for line in self._lines)
 
     async def lend(
-        self, asking: aiohttp.ClientRequest, question: DirectQuestion, limits: aiohttp.ClientTimeout
+        self, asking: aiohttp.ClientRequest, question: DirectQuestion, request: HTTPRequest
     ) -> Connection:
         """A connection for *asking*, whose body *question* is: one that lies idle and still stands, or a
         new one."""
         while True:
-            connection = await self.connect(asking, [], limits)
+            connection = await self._connected(asking, request)
             line = cast("ResponseHandler", connection.protocol)  # None only once it is given back.
             if not isinstance(line, Line):
                 line.force_close()  # It cannot be looked into, so it is used once.
@@ -147,8 +152,30 @@ class Connector(aiohttp.TCPConnector):
                 continue
             question.take(line)
             line.begin()
-            connection.add_callback(line.rest)
+            connection.add_callback(partial(self._left, line, asking.connection_key))
             return connection
+
+    def _left(self, line: Line, key: ConnectionKey) -> None:
+        line.rest()
+        self._resting[key] = self._resting.get(key, 0) + 1
+
+    async def _connected(self, asking: aiohttp.ClientRequest, request: HTTPRequest) -> Connection:
+        """A connection, which is new only where nobody has left one."""
+        limits = connecting(request.connect)
+        key = asking.connection_key
+        if self._resting.get(key):
+            self._resting[key] -= 1
+            return await self.connect(asking, [], limits)
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = self._gates[key] = Gate()
+        passage = await gate.enter(request.connect, request.deadline)
+        try:
+            connection = await self.connect(asking, [], limits)
+            passage.connected()
+            return connection
+        finally:
+            passage.leave()
 
     def hang_up(self) -> None:
         """End all connections from without, where the event loop that would close them is over."""

@@ -7,7 +7,7 @@ system call, and each may wake the peer. In HTTP/1.1 who has written always read
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,10 @@ class CorkedNetwork:
     """The own network of *core*, httpcore or its successor, for one connection, with its stream at
     hand as soon as there is one."""
 
-    def __init__(self, core: ModuleType) -> None:
+    def __init__(self, core: ModuleType, connected: Callable[[], None]) -> None:
+        """*connected* is called once there is a connection."""
         self._core = core
+        self._connected = connected
         self._network: httpcore.AsyncNetworkBackend = core.AnyIOBackend()
         self.stream: _Corked | None = None
 
@@ -37,6 +39,7 @@ class CorkedNetwork:
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> _Corked:
         stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
+        self._connected()
         self.stream = _Corked(stream, self._core.WriteError)
         return self.stream
 

@@ -16,7 +16,7 @@ from multidict import istr
 
 from polyroute.errors import ConfigurationError, ConnectError
 from polyroute.protocols import HTTPRequest
-from polyroute.transports.asking import address_of, answer, connecting, headers_of, only_on_asyncio
+from polyroute.transports.asking import address_of, answer, headers_of, only_on_asyncio
 from polyroute.transports.certificates import as_httpx, trusted
 from polyroute.transports.connector import Connector, DirectQuestion
 from polyroute.transports.faults import WentStaleError
@@ -138,7 +138,7 @@ async def _asked(
     asking = _Request(
         request.method, address.url, headers=headers_of(request), data=question, **address.options
     )
-    connection = await connector.lend(asking, question, connecting(request.connect))
+    connection = await connector.lend(asking, question, request)
     try:
         line = connection.protocol
         assert line is not None  # noqa: S101 - it has just been opened

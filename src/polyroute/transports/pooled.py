@@ -23,6 +23,7 @@ from polyroute.transports.body import FRAMING, Body
 from polyroute.transports.certificates import trusted
 from polyroute.transports.corked import CorkedNetwork
 from polyroute.transports.faults import WentStaleError, translated, translated_body
+from polyroute.transports.gate import Gate
 from polyroute.transports.home import Home
 from polyroute.transports.libraries import Library
 from polyroute.transports.lines import Line, RawStream, close
@@ -70,13 +71,14 @@ class _Headers(list[tuple[bytes, bytes]]):
 class _Place:
     """One scheme, host and port, with the connections to it that nobody uses: the last used last."""
 
-    __slots__ = ("idle", "origin", "proxy", "secure")
+    __slots__ = ("gate", "idle", "origin", "proxy", "secure")
 
     def __init__(self, origin: httpcore.Origin, proxy: str | None) -> None:
         self.origin = origin
         self.secure = origin.scheme == b"https"
         self.proxy = proxy
         self.idle: deque[Line] = deque()
+        self.gate = Gate()
 
 
 class _Stock:
@@ -142,7 +144,12 @@ class PooledTransport:
                 return await self._over(line, stock, address, request)
             except WentStaleError:
                 pass  # Once more, on one that was not used before.
-        return await self._over(self._new_line(address.place), stock, address, request)
+        passage = await address.place.gate.enter(request.connect, request.deadline)
+        try:
+            line = self._new_line(address.place, passage.connected)
+            return await self._over(line, stock, address, request)
+        finally:
+            passage.leave()
 
     async def aclose(self) -> None:
         await self._home.aclose()
@@ -228,11 +235,11 @@ class PooledTransport:
                 return line
         return None
 
-    def _new_line(self, place: _Place) -> Line:
+    def _new_line(self, place: _Place, connected: Callable[[], None]) -> Line:
         library = self._library
         if (place.secure or place.proxy) and self._tls is None:
             self._tls = trusted(library.client.create_ssl_context)
-        network = CorkedNetwork(library.core)
+        network = CorkedNetwork(library.core, connected)
         try:
             opener = _opener(library, place, self._tls, network)
         except (RuntimeError, ValueError, library.client.InvalidURL) as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.providers.anthropic.wire import asked, text
 PNG, JPEG, GIF, WEBP = b"\x89PNG\r\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\x00\x00"
 THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "Eq=="}
 HIDDEN = {"type": "redacted_thinking", "data": "Em=="}
+UNMARKED = {"capabilities": {"prompt_caching": False}}
 
 
 async def turns(*messages: Any, **how: Any) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -166,7 +168,10 @@ async def test_the_results_of_one_turn_are_one_turn_and_come_first_in_it():
 async def test_a_result_may_hold_pictures():
     shown = ToolResult("a", (Text("Here."), Text(" "), Image(data=JPEG)))
     said = await turns(
-        Message("user", "?"), Message("assistant", [ToolCall("a", "see", {})]), Message("tool", [shown])
+        Message("user", "?"),
+        Message("assistant", [ToolCall("a", "see", {})]),
+        Message("tool", [shown]),
+        options=UNMARKED,
     )
 
     assert said[-1] == snapshot(
@@ -198,21 +203,27 @@ async def test_the_name_of_a_tool_is_known_by_its_call():
     )
 
 
-async def test_an_empty_result_has_no_content():
+@pytest.mark.parametrize("content", ["", " \n", (Text(""),)])
+async def test_an_empty_result_has_no_content(content):
     called = Message("assistant", [ToolCall("a", "see", {})])
-    said = await turns(Message("user", "?"), called, Message("tool", [ToolResult("a", (Text(""),))]))
+    said = await turns(Message("user", "?"), called, Message("tool", [ToolResult("a", content)]))
 
     assert said[-1] == ("user", [{"type": "tool_result", "tool_use_id": "a"}])
 
 
-async def test_ids_of_other_makers_are_written_in_the_letters_that_the_host_takes():
-    calls = [ToolCall("functions.now:0", "now", {}), ToolCall("", "now", {})]
+async def test_ids_of_other_makers_become_such_as_the_host_takes_and_no_two_the_same():
+    calls = [ToolCall(id, "now", {}) for id in ("functions.now:0", "", "", "call_0", "toolu_1")]
+    results = [each.result(number) for number, each in enumerate(calls)]
     said = await turns(
-        Message("user", "?"), Message("assistant", calls), Message("tool", [ToolResult("functions.now:0", "12")])
-    )  # fmt: skip
+        Message("user", "?"), Message("assistant", calls), *results, Message("assistant", [calls[3]])
+    )
 
-    assert [block["id"] for block in said[1][1]] == ["functions_now_0", "_"]
-    assert said[2][1][0]["tool_use_id"] == "functions_now_0"
+    ids = [block["id"] for _, blocks in said for block in blocks if block["type"] == "tool_use"]
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", id) for id in ids)
+    assert len(set(ids)) == len(ids)
+    assert ids[3:5] == ["call_0", "toolu_1"]
+    answered = [(block["tool_use_id"], block["content"]) for block in said[2][1]]
+    assert answered == list(zip(ids, "01234", strict=False))
 
 
 @pytest.mark.parametrize("raw", ['{"zone": ', "[1]"])
@@ -230,7 +241,7 @@ async def test_a_call_that_is_no_json_object_is_told_as_what_the_model_wrote(raw
 
 
 async def test_what_was_thought_goes_back_as_it_came_and_in_its_order():
-    blocks = [HIDDEN, THOUGHT, text("12."), {**THOUGHT, "signature": "other"}]
+    blocks = [HIDDEN, THOUGHT, text("12."), {**THOUGHT, "signature": "other"}, text("No, 13.")]
     parts = [
         Opaque("anthropic", block) if block["type"] != "text" else Text(block["text"]) for block in blocks
     ]
@@ -240,6 +251,13 @@ async def test_what_was_thought_goes_back_as_it_came_and_in_its_order():
     )
 
     assert said[1] == ("assistant", blocks)
+
+
+async def test_thought_that_led_to_nothing_is_left_out_since_the_host_refuses_it():
+    cut = Message("assistant", [Text("Wait."), Opaque("anthropic", THOUGHT), Opaque("anthropic", HIDDEN)])
+    said = await turns(Message("user", "?"), cut, Message("user", "!"), Message("assistant", cut.parts[1:]))
+
+    assert said == [("user", [text("?")]), ("assistant", [text("Wait.")]), ("user", [text("!")])]
 
 
 async def test_what_others_thought_is_not_sent():

@@ -76,7 +76,7 @@ async def test_a_reply_goes_back_as_it_came():
         "tool_use_id": "srvtoolu_1",
         "content": [{"encrypted_content": "E"}],
     }
-    content = [THOUGHT, search, found, text("Wait."), CALL, THOUGHT]
+    content = [THOUGHT, search, found, text("Wait."), THOUGHT, CALL]
     said = await read(reply(*content, stop_reason="tool_use"))
 
     body = await asked([Message("user", "?"), said.message, said.tool_calls[0].result("12")])

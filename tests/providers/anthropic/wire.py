@@ -21,11 +21,16 @@ def text(words: str) -> dict[str, Any]:
 
 
 async def asked(
-    messages: Any = "hi", *, model: str = CLAUDE, send_user: bool = False, **arguments: Any
+    messages: Any = "hi",
+    *,
+    model: str = CLAUDE,
+    send_user: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """The body that a call sends."""
     transport = Scripted(Response(reply(text("{}"))))
-    deployment = Deployment(model, api_key=KEY)
+    deployment = Deployment(model, api_key=KEY, **(options or {}))
     await Router([deployment], transport=transport, send_user=send_user).chat(messages, **arguments)
     return json.loads(transport.sent[0].body)
 

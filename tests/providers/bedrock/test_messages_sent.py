@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from polyroute import (
@@ -16,16 +18,17 @@ from polyroute import (
     UnsupportedParameterError,
 )
 from polyroute.types import Opaque
-from tests.providers.bedrock.wire import asked, read, reply, text
+from tests.providers.bedrock.wire import CLAUDE, NOVA, asked, read, reply, text
 
 HI = Message("user", "hi")
 PNG = b"\x89PNG 1"
 DATA = {"bytes": "iVBORyAx"}
+UNMARKED = {"capabilities": {"prompt_caching": False}}
 
 
 async def content(*parts, role="user"):
     """The blocks that a message of these parts becomes."""
-    body = await asked([HI, Message("assistant", "yes"), Message(role, parts)])
+    body = await asked([HI, Message("assistant", "yes"), Message(role, parts)], options=UNMARKED)
     return body["messages"][-1]["content"]
 
 
@@ -59,10 +62,12 @@ async def test_what_tools_gave_back_stands_first_in_one_turn_of_the_user():
             Message("user", "quick"),
             Message("tool", [ToolResult("a", "noon")]),
             Message("tool", [ToolResult("b!" + "x" * 70, (Text("no"), Image(data=PNG)), is_error=True), ToolResult("c", "")]),
-        ]
+        ],
+        options=UNMARKED,
     )  # fmt: skip
 
-    id = "x" * 64
+    id = body["messages"][1]["content"][2]["toolUse"]["toolUseId"]
+    assert re.fullmatch("[a-zA-Z0-9_-]{1,64}", id)
     assert body["messages"][1:] == [
         {
             "role": "assistant",
@@ -90,16 +95,47 @@ async def test_what_tools_gave_back_stands_first_in_one_turn_of_the_user():
     ]
 
 
-@pytest.mark.parametrize(
-    ("id", "written"), [("", "_"), ("functions.now:0", "functions_now_0"), ("a-B_9", "a-B_9")]
-)
-async def test_the_id_of_a_call_is_one_that_the_host_takes(id, written):
+@pytest.mark.parametrize("id", ["", "functions.now:0", "a-B_9", "x" * 64, "x" * 65])
+async def test_the_id_of_a_call_is_one_that_the_host_takes(id):
     body = await asked(
         [HI, Message("assistant", [ToolCall(id, "now", {})]), Message("tool", [ToolResult(id, "1")])]
     )
 
-    assert body["messages"][1]["content"][0]["toolUse"]["toolUseId"] == written
+    written = body["messages"][1]["content"][0]["toolUse"]["toolUseId"]
     assert body["messages"][2]["content"][0]["toolResult"]["toolUseId"] == written
+    assert re.fullmatch("[a-zA-Z0-9_-]{1,64}", written)
+    assert (written == id) is (id in ("a-B_9", "x" * 64))
+
+
+THOUGHT = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "Eq=="}}}
+SEARCH = {"toolUse": {"toolUseId": "s", "name": "nova_grounding", "input": {}, "type": "server_tool_use"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        (CLAUDE, [THOUGHT, text("12.")]),
+        ("bedrock/arn:aws:bedrock:eu-west-1:1:application-inference-profile/abc", [THOUGHT, text("12.")]),
+        (NOVA, [text("12.")]),
+        ("bedrock/arn:aws:bedrock:us-east-1::foundation-model/openai.gpt-oss-120b-1:0", [text("12.")]),
+    ],
+)
+async def test_what_one_model_thought_is_kept_from_those_of_the_host_s_that_refuse_it(model, kept):
+    said = Message("assistant", [Opaque("bedrock", THOUGHT), Text("12.")])
+
+    assert (await asked([HI, said, HI], model=model))["messages"][1]["content"] == kept
+
+
+async def test_thought_that_led_to_nothing_is_left_out_since_the_host_refuses_it():
+    cut = Message("assistant", [Opaque("bedrock", THOUGHT)])
+
+    assert (await asked([HI, cut, HI]))["messages"] == [{"role": "user", "content": [text("hi"), text("hi")]}]
+
+
+async def test_a_tool_of_the_host_s_own_is_not_offered_as_one_of_the_caller_s():
+    said = Message("assistant", [Opaque("bedrock", SEARCH), Text("12.")])
+
+    assert "toolConfig" not in await asked([HI, said, HI], model=NOVA)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from polyroute import ContextWindowExceededError, Deployment, FleetError, ResponseDecodeError, Router, Usage
+from polyroute import (
+    ContextWindowExceededError,
+    Deployment,
+    FleetError,
+    Message,
+    ResponseDecodeError,
+    Router,
+    ToolCall,
+    Usage,
+)
 from polyroute.types import Opaque
 from tests.providers.gemini.wire import candidate, reply
 from tests.providers.wire import KEY, Response, Scripted
@@ -112,3 +121,16 @@ async def test_signatures_are_vertexs_own_and_go_back_there_alone():
     for deployment, signed in ((vertex, True), (gemini, False)):
         await router.chat(history, model=deployment.model)
         assert (b"s1==" in transport.sent[-1].body) is signed
+
+
+async def test_calls_and_their_results_bear_no_ids():
+    transport = Scripted(Response(reply(candidate("Sunny."))))
+    vertex = Deployment("vertex/gemini-3-flash", api_key=KEY, base_url="https://x.example")
+    call = ToolCall("call_1", "weather", {"id": 7})
+    history = [Message("user", "hi"), Message("assistant", [call]), call.result({"id": 8})]
+
+    await Router([vertex], transport=transport).chat(history)
+
+    _, asked, told = json.loads(transport.sent[0].body)["contents"]
+    assert asked["parts"][0]["functionCall"] == {"name": "weather", "args": {"id": 7}}
+    assert told["parts"] == [{"functionResponse": {"name": "weather", "response": {"id": 8}}}]

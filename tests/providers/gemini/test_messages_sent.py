@@ -95,7 +95,11 @@ async def test_turns_of_one_role_are_one_turn_and_empty_ones_are_none():
             Image("DATA:image/svg+xml,%3Csvg"),
             {"inlineData": {"mimeType": "image/svg+xml", "data": "PHN2Zw=="}},
         ),
-        (Image("https://host.example/a,b.png"), {"fileData": {"fileUri": "https://host.example/a,b.png"}}),
+        (
+            Image("https://host.example/a,b.PNG?v=1.2"),
+            {"fileData": {"fileUri": "https://host.example/a,b.PNG?v=1.2", "mimeType": "image/png"}},
+        ),
+        (Image("https://host.example/a"), {"fileData": {"fileUri": "https://host.example/a"}}),
         (
             Image("gs://bucket/a", media_type="image/png"),
             {"fileData": {"fileUri": "gs://bucket/a", "mimeType": "image/png"}},
@@ -104,7 +108,10 @@ async def test_turns_of_one_role_are_one_turn_and_empty_ones_are_none():
         (Audio(b"x", "wav"), {"inlineData": {"mimeType": "audio/wav", "data": "eA=="}}),
         (File(data=b"x", name="a.pdf"), {"inlineData": {"mimeType": "application/pdf", "data": "eA=="}}),
         (File(data=b"", media_type="text/csv"), {"inlineData": {"mimeType": "text/csv", "data": ""}}),
-        (File(url="https://host.example/a.pdf"), {"fileData": {"fileUri": "https://host.example/a.pdf"}}),
+        (
+            File(url="https://host.example/a.pdf"),
+            {"fileData": {"fileUri": "https://host.example/a.pdf", "mimeType": "application/pdf"}},
+        ),
         (
             File(id="https://g.example/v1beta/files/abc", media_type="video/mp4"),
             {"fileData": {"fileUri": "https://g.example/v1beta/files/abc", "mimeType": "video/mp4"}},
@@ -207,12 +214,14 @@ async def test_pictures_of_a_tool_stand_in_its_result_and_after_it_before_gemini
     assert older[3] == {"role": "user", "parts": [*held[0], *held[1]]}
 
 
-async def test_a_call_without_an_id_is_sent_without_one_and_so_is_its_result():
-    call = ToolCall("", "now", {})
-    said = await turns(user(), Message("assistant", (call,)), call.result("1"))
+async def test_calls_without_ids_are_given_some_and_each_result_has_that_and_the_name_of_its_call():
+    calls = (ToolCall("", "now", {}), ToolCall("", "later", {}))
+    said = await turns(user(), Message("assistant", calls), *(each.result("1") for each in calls))
 
-    assert said[1]["parts"] == [{"functionCall": {"name": "now", "args": {}}}]
-    assert said[2]["parts"] == [{"functionResponse": {"name": "now", "response": {"result": "1"}}}]
+    asked = [part["functionCall"] for part in said[1]["parts"]]
+    answered = [part["functionResponse"] for part in said[2]["parts"]]
+    assert [(each["id"], each["name"]) for each in answered] == [(each["id"], each["name"]) for each in asked]
+    assert len({each["id"] for each in asked} - {""}) == 2
 
 
 async def test_arguments_that_are_no_object_are_told_as_what_they_are():

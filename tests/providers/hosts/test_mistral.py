@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from polyroute import (
     AuthenticationError,
@@ -23,7 +21,6 @@ from polyroute import (
     UnsupportedParameterError,
     Usage,
 )
-from polyroute.providers.call_ids import with_call_ids
 from tests.providers.wire import choice, completion, delta, read, refused, sent, told
 from tests.wire_server import events
 
@@ -56,44 +53,6 @@ async def test_another_maker_s_id_becomes_nine_letters_and_digits_and_its_result
     assert result == call
 
 
-async def test_the_new_id_is_made_of_the_old_one_alone():
-    (alone,), _ = await ids_of("call_1")
-    among_others, _ = await ids_of("g6fVbXS8K", "call_0", "call_1")
-
-    assert among_others[2] == alone
-
-
-async def test_an_id_that_another_has_become_is_not_given_twice():
-    (taken,), _ = await ids_of("call_1")
-    calls, results = await ids_of("call_1", taken)
-
-    assert calls == results
-    assert calls[0] == taken
-    assert len(set(calls)) == 2
-
-
-@given(st.lists(st.one_of(st.text(max_size=12), st.from_regex(r"[a-b]{9}", fullmatch=True)), max_size=20))
-def test_ids_are_the_same_exactly_where_they_were_the_same(ids):
-    messages = [Message("assistant", [ToolCall(id, "now") for id in ids])]
-    turn = with_short_ids(messages, 9)[0]
-
-    short = [part.id for part in turn.parts]
-    assert all(re.fullmatch(r"[A-Za-z0-9]{9}", id) for id in short)
-    assert len(set(zip(ids, short, strict=True))) == len(set(ids)) == len(set(short))
-
-
-def test_ids_that_become_the_same_at_first_are_told_apart_in_the_end():
-    messages = [Message("assistant", [ToolCall(f"call_{number}", "now") for number in range(50)])]
-
-    assert len({part.id for part in with_short_ids(messages, 1)[0].parts}) == 50
-
-
-def test_messages_without_calls_are_left_alone():
-    messages = (USER, Message("assistant", "Hello."))
-
-    assert with_short_ids(messages, 9) is messages
-
-
 async def test_what_the_caller_handed_in_is_not_changed():
     messages = round_of("call_1")
     await sent(messages, model=MISTRAL)
@@ -114,6 +73,19 @@ async def test_a_turn_of_the_assistant_s_that_stands_last_is_the_beginning_of_th
     assert [turn.get("prefix") for turn in said] == [None, None, None, True]
     others = (await sent(history, model="groq/any"))["messages"]
     assert all("prefix" not in turn for turn in others)
+
+
+@pytest.mark.parametrize("after", [USER, Message("system", "Be brief.")])
+async def test_who_speaks_after_a_tool_speaks_after_a_blank_of_the_assistant_s_since_it_refuses_it_otherwise(
+    after,
+):
+    history = [*round_of("g6fVbXS8K"), after, USER, Message("assistant", "Hello."), *round_of("call_1")[1:]]
+
+    said = (await sent(history, model=MISTRAL))["messages"]
+    blank = {"role": "assistant", "content": " "}
+    assert said[2:5] == [{"role": "tool", "tool_call_id": "g6fVbXS8K", "content": "12"}, blank, said[4]]
+    assert [each["role"] for each in said[4:]] == [after.role, "user", "assistant", "assistant", "tool"]
+    assert blank not in (await sent(history, model="groq/any"))["messages"]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,10 @@ def test_who_has_no_embeddings_is_not_asked_for_them(prefix):
 
 async def test_deepseek_is_sent_its_reasoning_back_and_others_are_not():
     assert (await sent(THOUGHTFUL, model="deepseek/any"))["messages"][1]["reasoning_content"] == "Hm."
+    mute = Message("assistant", "Yes.")
+    assert (await sent([mute, Message("user", "?")], model="deepseek/any"))["messages"][0][
+        "reasoning_content"
+    ] == ""
     for model in ("groq/any", "together/any", "xroute/any", "vllm/any"):
         assert (await sent(THOUGHTFUL, model=model))["messages"][1] == {
             "role": "assistant",

@@ -51,12 +51,15 @@ async def test_arguments_are_objects_and_results_bear_the_name_and_the_id():
         USER,
         Message(
             "assistant",
-            [Text("Let me see."), ToolCall("call_1", "weather", {"city": "Rome"}), ToolCall("", "now")],
+            [Text("Let me see."), ToolCall("call_1", "weather", {"city": "Rome"}), ToolCall("call_2", "now")],
         ),
         {"role": "tool", "tool_call_id": "call_1", "content": "Sunny."},
         Message(
             "tool",
-            [ToolResult("", (Text("12"), Text("h")), name="clock"), ToolResult("call_9", "?", name="other")],
+            [
+                ToolResult("call_2", (Text("12"), Text("h")), name="clock"),
+                ToolResult("call_9", "?", name="other"),
+            ],
         ),
     )
 
@@ -66,13 +69,32 @@ async def test_arguments_are_objects_and_results_bear_the_name_and_the_id():
             "content": "Let me see.",
             "tool_calls": [
                 {"id": "call_1", "function": {"name": "weather", "arguments": {"city": "Rome"}}},
-                {"function": {"name": "now", "arguments": {}}},
+                {"id": "call_2", "function": {"name": "now", "arguments": {}}},
             ],
         },
         {"role": "tool", "tool_name": "weather", "tool_call_id": "call_1", "content": "Sunny."},
-        {"role": "tool", "tool_name": "now", "content": "12h"},
+        {"role": "tool", "tool_name": "now", "tool_call_id": "call_2", "content": "12h"},
         {"role": "tool", "tool_name": "other", "tool_call_id": "call_9", "content": "?"},
     ]
+
+
+async def test_calls_without_ids_are_told_apart_by_made_up_ones_and_so_are_their_results():
+    calls = [ToolCall("", "now"), ToolCall("", "later")]
+    said = await turns(USER, Message("assistant", calls), *(each.result("1") for each in calls))
+
+    ids = [each["id"] for each in said[1]["tool_calls"]]
+    assert [(each["tool_call_id"], each["tool_name"]) for each in said[2:]] == list(
+        zip(ids, ["now", "later"], strict=True)
+    )
+    assert len(set(ids) - {""}) == 2
+
+
+async def test_an_answer_that_says_nothing_is_left_out():
+    said = await turns(
+        USER, Message("assistant", ""), USER, Message("assistant", [Reasoning("Hm.")]), Message("user", "")
+    )
+
+    assert [each["role"] for each in said] == ["user"] * 3
 
 
 async def test_a_result_of_a_call_that_nobody_made_has_no_name():

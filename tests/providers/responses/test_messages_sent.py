@@ -92,10 +92,32 @@ async def test_a_call_and_its_result_are_bound_by_the_id_of_the_call():
     )
 
 
-async def test_a_call_without_arguments_has_none_and_bad_json_stays_as_it_was():
-    calls = [ToolCall("a", "now"), ToolCall("b", "now", raw_arguments='{"zone": ')]
+@pytest.mark.parametrize(
+    ("raw", "written"),
+    [
+        ("", "{}"),
+        (" ", "{}"),
+        ('{ "zone":1}', '{ "zone":1}'),
+        ('{"zone": ', '{"INVALID_JSON": "{\\"zone\\": "}'),
+        ("[1]", '{"INVALID_JSON": "[1]"}'),
+    ],
+)
+async def test_arguments_are_always_those_of_an_object(raw, written):
+    call = Message("assistant", [ToolCall("a", "now", raw_arguments=raw)])
 
-    assert [item["arguments"] for item in await items(Message("assistant", calls))] == ["{}", '{"zone": ']
+    assert [item["arguments"] for item in await items(call)] == [written]
+
+
+@pytest.mark.parametrize(
+    ("id", "fits"), [("functions.now:0", True), ("x" * 64, True), ("x" * 65, False), ("", False)]
+)
+async def test_an_id_that_the_host_would_refuse_is_another_and_its_result_follows_it(id, fits):
+    call = ToolCall(id, "now")
+    asked, answered = await items(Message("assistant", [call]), call.result("12"))
+
+    assert asked["call_id"] == answered["call_id"]
+    assert 0 < len(asked["call_id"]) <= 64
+    assert (asked["call_id"] == id) is fits
 
 
 async def test_a_result_may_show_pictures():

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import chain
 
 from polyroute import (
     AttemptError,
+    ConnectError,
     ProviderError,
     ReadError,
     ResponseDecodeError,
+    Timeout,
     TransportError,
 )
 from tests.transports.faulty_server import (
     CHAT,
     LAST,
     ROLE,
-    SSE,
     STREAMING,
     TOKENS,
     Act,
@@ -30,13 +30,13 @@ from tests.transports.faulty_server import (
     Step,
     by_the_byte,
     chunk,
+    fine,
     for_ever,
     head,
     sized,
-    streamed,
 )
 
-__all__ = ["FAULTS", "GOOD", "LATE_FAULTS", "Fault"]
+__all__ = ["FAULTS", "LATE_FAULTS", "LATE_SILENCES", "LIMITS", "SILENCES", "Fault", "Silence"]
 
 _GZIPPED = gzip.compress(CHAT)
 _A_MOMENT = Pause(0.02)
@@ -47,19 +47,22 @@ class Fault:
     """A server that misbehaves before a stream's first token, and the error that comes of it.
 
     *says*: a regular expression that the error's text matches. *ran*: the host may have done the
-    work. *passing*: asking again may help.
+    work; None where that depends on the moment. *passing*: asking again may help.
     """
 
     name: str
     act: Act
     error: type[AttemptError]
     says: str = ""
-    ran: bool = True
+    _: KW_ONLY
+    ran: bool | None = True
     passing: bool = True
     greeting: Iterable[Step] = ()
+    listening: bool = True
 
-    def server(self) -> FaultyServer:
-        return FaultyServer(self.act, greeting=self.greeting)
+    def server(self, *, after: int = 0) -> FaultyServer:
+        """One that misbehaves so after *after* requests that it served well."""
+        return FaultyServer(*[fine] * after, self.act, greeting=self.greeting, listening=self.listening)
 
 
 def _cut(chat: Iterable[Step], stream: Iterable[Step]) -> Callable[[Asked], Iterable[Step]]:
@@ -69,7 +72,8 @@ def _cut(chat: Iterable[Step], stream: Iterable[Step]) -> Callable[[Asked], Iter
 _HALF = len(CHAT) // 2
 
 FAULTS = (
-    # --- no reply, or a part of one
+    # --- no connection, no reply, or a part of one
+    Fault("refused", (), ConnectError, "refused|no connection", ran=False, listening=False),
     Fault("reset when it is accepted", (), TransportError, greeting=(Do.RESET,), ran=None),
     Fault("closed when it is accepted", (), TransportError, greeting=(Do.FIN,), ran=None),
     Fault("reset after the request", (Do.RESET,), ReadError),
@@ -181,62 +185,58 @@ LATE_FAULTS = (
 )
 
 
-def _both(chat: bytes, stream: bytes) -> Callable[[Asked], Iterable[Step]]:
-    return _cut((chat,), (stream,))
+@dataclass(frozen=True)
+class Silence:
+    """A server that keeps a call waiting, with or without a word before a stream's first token. *phase*:
+    the limit that a chat runs out, where it is asked for no longer than another is left."""
+
+    name: str
+    act: Act
+    phase: str
 
 
-def _packed(coding: str, pack: Callable[[bytes], bytes]) -> Callable[[Asked], Iterable[Step]]:
-    return _both(
-        sized(pack(CHAT), content_encoding=coding), sized(pack(b"".join(SSE)), content_encoding=coding)
-    )
+# Only who is slow has them: what is asked after it may take its time on a slow machine.
+LIMITS = Timeout(first_token=0.3, attempt=0.6)
 
-
-def _raw_deflate(data: bytes) -> bytes:
-    packing = zlib.compressobj(wbits=-15)
-    return packing.compress(data) + packing.flush()
-
-
-def _trickled(act: Callable[[Asked], Iterable[Step]]) -> Callable[[Asked], Iterable[Step]]:
-    return lambda asked: (byte for data in act(asked) for byte in by_the_byte(data))
-
-
-_PLAIN = _both(sized(CHAT), streamed())
-_EARLY = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
-
-GOOD = {
-    # What is unusual, and yet a reply.
-    "at once": _PLAIN,
-    "byte by byte": _trickled(_PLAIN),
-    "after 1xx": _both(_EARLY + sized(CHAT), _EARLY + streamed()),
-    "packed with gzip": _packed("gzip", gzip.compress),
-    "packed with gzip, byte by byte": _trickled(_packed("gzip", gzip.compress)),
-    "packed by another name": _packed("X-GZip", gzip.compress),
-    "packed with deflate": _packed("deflate", zlib.compress),
-    "packed with deflate without a head": _packed("deflate", _raw_deflate),
-    "packed with deflate without a head, byte by byte": _trickled(_packed("deflate", _raw_deflate)),
-    "not packed, and saying so": _packed("identity", bytes),
-    "the last of its connection": _both(
-        sized(CHAT, connection="close"),
-        STREAMING.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n") + streamed()[len(STREAMING) :],
+SILENCES = (
+    Silence("not a word", (Do.STALL,), "first_token"),
+    Silence("a part of the head", (head()[:20], Do.STALL), "first_token"),
+    Silence("a head by the byte", lambda _: by_the_byte(head(x_long="x" * 9000), 0.005), "first_token"),
+    Silence(
+        "early hints for ever",
+        lambda _: for_ever(b"HTTP/1.1 103 Early Hints\r\n\r\n", seconds=0.005),
+        "first_token",
     ),
-    "ended by closing": _cut(
-        (head(connection="close"), CHAT, Do.FIN),
-        (head(connection="close"), *SSE, Do.FIN),
+    Silence("the head alone", (STREAMING, Do.STALL), "attempt"),
+    Silence(
+        "a part of the body",
+        _cut(
+            (head(content_length=len(CHAT)), CHAT[:_HALF], Do.STALL),
+            (STREAMING, chunk(ROLE), chunk(TOKENS[0])[:-20], Do.STALL),
+        ),
+        "attempt",
     ),
-    "of HTTP/1.0": _cut(
-        (head().replace(b"1.1", b"1.0"), CHAT, Do.FIN),
-        (head().replace(b"1.1", b"1.0"), *SSE, Do.FIN),
+    Silence(
+        "a body by the byte",
+        lambda _: chain((head(content_length=10**6),), by_the_byte(CHAT * 99, 0.005)),
+        "attempt",
     ),
-    "without a reason phrase": _both(sized(CHAT, "200"), streamed().replace(b"200 OK", b"200", 1)),
-    "with chunk extensions and trailers": _both(
-        STREAMING + chunk(CHAT).replace(b"\r\n", b";x=y\r\n", 1) + b"0\r\nx-after: all\r\n\r\n",
-        STREAMING + b"".join(map(chunk, SSE)) + b"0\r\nx-after: all\r\n\r\n",
+    Silence(
+        "comments for ever",
+        lambda _: chain((STREAMING,), for_ever(chunk(b": ping\n\n"), seconds=0.005)),
+        "attempt",
     ),
-    "with the same length twice": _both(
-        head(content_length=f"{len(CHAT)}\r\ncontent-length: {len(CHAT)}") + CHAT, streamed()
+    Silence(
+        "role chunks for ever",
+        lambda _: chain((STREAMING,), for_ever(chunk(ROLE), seconds=0.005)),
+        "attempt",
     ),
-    "in chunks of one byte": _both(
-        STREAMING + b"".join(chunk(CHAT[place : place + 1]) for place in range(len(CHAT))) + LAST,
-        streamed([bytes([byte]) for byte in b"".join(SSE)]),
-    ),
+)
+
+LATE_SILENCES = {
+    # What comes after a stream's first token, and is no other.
+    "silence": (*_FIRST, Do.STALL),
+    "a part of an event": (*_FIRST, chunk(TOKENS[1][:30]), Do.STALL),
+    "comments": lambda _: chain(_FIRST, for_ever(chunk(b": ping\n\n"), seconds=0.005)),
+    "empty deltas": lambda _: chain(_FIRST, for_ever(chunk(ROLE), seconds=0.005)),
 }

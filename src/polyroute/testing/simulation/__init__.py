@@ -1,0 +1,1 @@
+"""A simulated fleet: what becomes of an application's routes when hosts fail, in virtual time."""

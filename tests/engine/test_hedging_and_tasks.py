@@ -1,0 +1,333 @@
+"""A hedge and the tasks around it, on both event loops: cancelled anywhere it leaves nothing, and a stream
+that the second attempt won may be read under any limit and closed by anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+import anyio
+import httpx
+import openai
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyroute import ChatChunk, ChatResponse, Hedge, PolyrouteError, ReadError, Route, Router, ServerError
+from polyroute.testing import FakeProvider
+from tests.doubles import deployment
+
+AT_ONCE = Hedge(after=0, max_extra=1)
+SOON = Hedge(after=0.01, max_extra=1)
+
+
+class Steps:
+    """A provider that waits at every step it can, for so many steps, and knows how many streams are open."""
+
+    def __init__(self, name, steps, *, fails=False, breaks=False):
+        self.name = name
+        self.steps = steps
+        self.fails = fails
+        self.breaks = breaks
+        self.open = 0
+
+    async def _wait(self):
+        self.open += 1
+        try:
+            for _ in range(self.steps):
+                await anyio.lowlevel.checkpoint()
+            if self.fails:
+                raise ServerError("down")
+        except BaseException:
+            self.open -= 1
+            raise
+
+    async def chat(self, call):
+        await self._wait()
+        self.open -= 1
+        return ChatResponse("ok")
+
+    async def stream(self, call):
+        await self._wait()
+        try:
+            for _ in range(3):
+                yield ChatChunk(text="x")
+                await anyio.lowlevel.checkpoint()
+            if self.breaks:
+                raise ReadError("cut")
+        finally:
+            self.open -= 1
+
+
+class Silent:
+    """A provider that never answers."""
+
+    name = "silent"
+
+    async def chat(self, call):
+        await anyio.sleep_forever()
+
+    async def stream(self, call):
+        await anyio.sleep_forever()
+        yield ChatChunk()
+
+
+class Woven:
+    """A provider whose stream holds a task group and a cancel scope open across its yields."""
+
+    name = "woven"
+    keeps_deadlines = True  # Without it the engine's own scopes are closed before the stream's are.
+
+    def __init__(self, *, breaks=False):
+        self.breaks = breaks
+        self.tasks = set()
+        self.closed = 0
+
+    async def chat(self, call):
+        raise NotImplementedError
+
+    async def stream(self, call):
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep_forever)
+                with anyio.CancelScope():
+                    for word in ("one", " two", " three"):
+                        self.tasks.add(anyio.get_current_task().id)
+                        yield ChatChunk(text=word)
+                        await anyio.lowlevel.checkpoint()
+                    if self.breaks:
+                        raise ReadError("cut")
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            self.tasks.add(anyio.get_current_task().id)
+            self.closed += 1
+
+
+def tasks_now():
+    """How many tasks there are here, but for the event loop's own."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return trio.lowlevel.current_statistics().tasks_living
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.integers(0, 40),
+    call=st.sampled_from(["chat", "raise", "restart", "resume"]),
+    first=st.integers(0, 12),
+    second=st.integers(0, 12),
+    fails=st.sampled_from(["", "a", "b", "ab"]),
+    breaks=st.booleans(),
+    backend=st.sampled_from(["asyncio", "trio"]),
+)
+def test_cancelled_at_any_step_nothing_is_left_in_flight_open_or_running(
+    steps, call, first, second, fails, breaks, backend
+):
+    async def main():
+        providers = [
+            Steps("a", first, fails="a" in fails, breaks=breaks),
+            Steps("b", second, fails="b" in fails, breaks=breaks),
+            Steps("c", 2),
+        ]
+        here = [deployment(each.name, each) for each in providers]
+        router = Router(here, hedge=AT_ONCE, retry=None)
+        tasks = tasks_now()
+
+        async def one():
+            try:
+                if call == "chat":
+                    await router.chat("hi")
+                else:
+                    async with router.stream("hi", on_break=call) as stream:
+                        await stream.response()
+            except PolyrouteError:
+                pass
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(one)
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert tasks_now() == tasks
+        assert [each.open for each in providers] == [0, 0, 0]
+        assert [router.fleet[name].in_flight for name in "abc"] == [0, 0, 0]
+        assert (await router.chat("hi", model="c")).text == "ok"
+        await router.aclose()
+
+    anyio.run(main, backend=backend)
+
+
+@asynccontextmanager
+async def won(kind=Woven):
+    """A router whose streams are won by a second attempt; afterwards, nothing may be left of one of them."""
+    tasks = tasks_now()
+    provider = kind()
+    async with Router([deployment("a", Silent()), deployment("b", provider)], hedge=SOON) as router:
+        yield router
+        assert [router.fleet[name].in_flight for name in "ab"] == [0, 0]
+    assert provider.closed == 1
+    assert len(provider.tasks) == 1
+    assert tasks_now() == tasks
+
+
+class TestAStreamThatTheSecondWon:
+    async def test_is_driven_from_its_start_to_its_close_by_one_task(self):
+        async with won() as router, router.stream("hi") as stream:
+            assert (await stream.response()).text == "one two three"
+
+    async def test_also_where_it_is_left_early(self):
+        async with won() as router, router.stream("hi") as stream:
+            async for chunk in stream:
+                assert chunk.text == "one"
+                break
+
+    async def test_also_where_it_is_cancelled_while_it_is_read(self):
+        async with won() as router:
+            with anyio.CancelScope() as scope:
+                async with router.stream("hi") as stream:
+                    async for _ in stream:
+                        scope.cancel()
+            assert scope.cancelled_caught
+
+    async def test_may_be_entered_under_one_limit_and_read_under_others(self):
+        async with won() as router:
+            stream = router.stream("hi")
+            with anyio.fail_after(5):
+                await stream.__aenter__()
+            texts = []
+            while True:
+                with anyio.fail_after(5):
+                    try:
+                        texts.append((await anext(stream)).text)
+                    except StopAsyncIteration:
+                        break
+            with anyio.fail_after(5):
+                await stream.aclose()
+        assert texts == ["one", " two", " three"]
+
+    async def test_may_be_entered_read_and_closed_by_three_tasks(self):
+        async with won() as router:
+            stream = router.stream("hi")
+
+            async def read():
+                assert (await anext(stream)).text == "one"
+
+            for step in (stream.__aenter__, read, stream.aclose):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(step)
+
+    async def test_is_closed_where_the_body_raises(self):
+        async with won() as router:
+            with pytest.raises(KeyError):
+                async with router.stream("hi") as stream:
+                    await anext(stream)
+                    raise KeyError
+
+    async def test_sees_the_context_of_the_call(self):
+        user: ContextVar[str] = ContextVar("user")
+        seen = []
+
+        class Asks(Woven):
+            async def stream(self, call):
+                seen.append(user.get(None))
+                async for chunk in super().stream(call):
+                    yield chunk
+
+        async with won(Asks) as router:
+            user.set("ann")
+            async with router.stream("hi") as stream:
+                await stream.response()
+        assert seen == ["ann"]
+
+
+@pytest.mark.parametrize("on_break", ["restart", "resume"])
+async def test_streams_that_break_one_after_the_other_go_on_under_limits_of_the_reader(on_break):
+    breaks = [Woven(breaks=True), Woven(breaks=True)]
+    here = [
+        deployment("a", Silent()),
+        *[deployment(name, each) for name, each in zip("bc", breaks, strict=True)],
+        deployment("d", FakeProvider([" four"])),
+    ]
+    tasks = tasks_now()
+    async with Router(here, hedge=SOON) as router:
+        async with router.stream("hi", on_break=on_break) as stream:
+            texts = []
+            while True:
+                with anyio.fail_after(5):
+                    try:
+                        chunk = await anext(stream)
+                    except StopAsyncIteration:
+                        break
+                texts = [chunk.text] if chunk.restarted else [*texts, chunk.text]
+            reply = await stream.response()
+        assert [router.fleet[name].in_flight for name in "abcd"] == [0, 0, 0, 0]
+    assert reply.text == "".join(texts)
+    assert reply.text == (" four" if on_break == "restart" else "one two three" * 2 + " four")
+    assert [each.closed for each in breaks] == [1, 1]
+    assert tasks_now() == tasks
+
+
+def test_a_hedged_stream_is_read_without_await():
+    provider = Woven()
+    router = Router([deployment("a", Silent()), deployment("b", provider)], hedge=SOON)
+    with router.sync() as client:
+        with client.stream("hi") as stream:
+            assert [chunk.text for chunk in stream] == ["one", " two", " three"]
+            assert stream.response().deployment == "b"
+        with client.stream("hi") as stream:
+            assert next(stream).text == "one"
+    assert provider.closed == 2
+    assert len(provider.tasks) == 2
+
+
+async def test_a_hedged_stream_is_read_through_openais_sdk():
+    provider = Woven()
+    here = [deployment("a", Silent()), deployment("b", provider)]
+    async with Router(here, routes={"fast": Route(["a", "b"])}, hedge=SOON) as router:
+        client = openai.AsyncOpenAI(
+            http_client=httpx.AsyncClient(transport=router.openai_transport()),
+            base_url="http://polyroute.invalid/v1",
+            api_key="-",
+        )
+        with anyio.fail_after(5):
+            stream = await client.chat.completions.create(
+                model="fast", messages=[{"role": "user", "content": "hi"}], stream=True
+            )
+        assert [chunk.choices[0].delta.content async for chunk in stream][1:4] == ["one", " two", " three"]
+        await stream.close()
+        await client.close()
+    assert (provider.closed, len(provider.tasks)) == (1, 1)
+
+
+def test_a_stream_that_is_dropped_unread_by_a_generator_is_closed_by_the_event_loop():
+    """A web server that loses its reader drops the generator, and asyncio closes that in a task of its own."""
+    provider = Woven()
+
+    async def main():
+        router = Router([deployment("a", Silent()), deployment("b", provider)], hedge=SOON)
+
+        async def told():
+            async with router.stream("hi") as stream:
+                async for chunk in stream:
+                    yield chunk.text
+
+        async def serve():
+            async for _ in told():
+                raise KeyError  # The generator stays where it is.
+
+        with pytest.raises(KeyError):
+            await asyncio.create_task(serve())
+        gc.collect()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert router.fleet["b"].in_flight == 0
+        await router.aclose()
+
+    asyncio.run(main())
+    assert (provider.closed, len(provider.tasks)) == (1, 1)
