@@ -71,8 +71,6 @@ if TYPE_CHECKING:
     )
     from polyroute.meanings import (
         MEANINGS,
-        Meaning,
-        MeaningRow,
     )
     from polyroute.protocols import (
         Cache,
@@ -235,8 +233,6 @@ __all__ = [
     "Limiter",
     "Limits",
     "Listing",
-    "Meaning",
-    "MeaningRow",
     "Message",
     "Middleware",
     "NamedTool",
@@ -306,7 +302,7 @@ _HOMES = {
     "polyroute.errors": "AllAttemptsFailedError AttemptError AttemptTimeoutError AuthenticationError BadRequestError BudgetExceededError ConfigurationError ConnectError ContentFilterError ContextWindowExceededError DeadlineExceededError FleetError GuardError LimitTimeoutError NoDeploymentAvailableError NotFoundError OutputValidationError OverloadedError PermissionDeniedError PolyrouteError ProviderError QuotaExhaustedError RateLimitError ReadError RejectedError RequestError ResponseDecodeError ServerError StreamInterruptedError TransportError UnknownModelError UnsupportedParameterError",
     "polyroute.events": "AttemptEnded AttemptStarted BreakerClosed BreakerOpened CallDequeued CallQueued DeploymentBarred DeploymentPaused DeploymentResumed DeploymentsReplaced Event EventStream EventsLost LimitLearned PartFailed ProbeEnded ReplyDegraded StreamBroke",
     "polyroute.protocols": "Cache CacheEntry Choice EmbedFormat Fallback Feedback FleetView GiveUp HTTPRequest HTTPResponse LearningLimiter Lease Limiter Middleware Provider Refusal Retry RetryPolicy Strategy StreamDecoder Transport Vitals WireFormat",
-    "polyroute.meanings": "MEANINGS Meaning MeaningRow",
+    "polyroute.meanings": "MEANINGS",
     "polyroute.providers": "ErrorRow HOSTS HTTPProvider Host",
     "polyroute.replies": "Attempt ChatChunk ChatResponse Decision EmbedResponse Exclusion Listing Ranked RateLimits RateWindow ToolCallDelta Trace",
     "polyroute.retries": "ExponentialBackoff",
