@@ -28,7 +28,13 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FAKE = "the router alone"
 
 # What is measured, at how many in flight, and in bytes or CPU time of what.
-_RUNS = ((_FAKE, _MANY), ("aiohttp", _MANY), ("polyroute over aiohttp", _MANY), ("polyroute", _FEW), ("polyroute", _MANY))
+_RUNS = (
+    (_FAKE, _MANY),
+    ("aiohttp", _MANY),
+    ("polyroute over aiohttp", _MANY),
+    ("polyroute", _FEW),
+    ("polyroute", _MANY),
+)
 
 
 def _resident() -> int:
@@ -115,12 +121,25 @@ def main() -> None:
     given = parser.parse_args()
     if given.client is not None:
         pin("client")
-        run = over_fake(given.calls) if given.client == _FAKE else over_server(given.client, given.server, given.calls)
+        run = (
+            over_fake(given.calls)
+            if given.client == _FAKE
+            else over_server(given.client, given.server, given.calls)
+        )
         print(json.dumps(asyncio.run(run)))
         return
     with serving() as server:
         for client, calls in _RUNS:
-            command = [sys.executable, __file__, "--client", client, "--server", server, "--calls", str(calls)]
+            command = [
+                sys.executable,
+                __file__,
+                "--client",
+                client,
+                "--server",
+                server,
+                "--calls",
+                str(calls),
+            ]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=loopback())
             memory, cpu = json.loads(done.stdout)
             print(f"{client}, {calls} in flight: {memory / 1024:.1f} KiB and {cpu:.0f} µs a call", flush=True)

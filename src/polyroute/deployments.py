@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiKey", "Call", "Deadline", "Deployment", "EmbedCall", "Route"]
 
-Rung: TypeAlias = (
-    "str | ChatResponse[Any] | Callable[[ChatRequest, PolyrouteError], Awaitable[str | ChatResponse[Any] | None]]"
-)
+Rung: TypeAlias = "str | ChatResponse[Any] | Callable[[ChatRequest, PolyrouteError], Awaitable[str | ChatResponse[Any] | None]]"
 """What is said where nobody answers: a text, a reply, or an async function of the request and the error
 that gives one of these, or None for the next rung."""
 
@@ -102,7 +100,9 @@ class Deployment:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
 
     @classmethod
-    def for_keys(cls, model: str, keys: Sequence[ApiKey], *, id: str | None = None, **options: Any) -> list[Self]:
+    def for_keys(
+        cls, model: str, keys: Sequence[ApiKey], *, id: str | None = None, **options: Any
+    ) -> list[Self]:
         """A deployment for each of *keys*, which differ in nothing else: put them into one route. A key that
         is refused is left out, and one that is told to wait makes room for the next at once.
 
@@ -324,7 +324,9 @@ def checked_rungs(owner: str, given: object) -> tuple[Rung, ...]:
     """*given* as the rungs of a ladder."""
     rungs = () if given is None else given
     if not isinstance(rungs, Sequence) or isinstance(rungs, str):
-        raise ConfigurationError(f'{owner}: degrade is a sequence, such as ["Please try later."], not {given!r}')
+        raise ConfigurationError(
+            f'{owner}: degrade is a sequence, such as ["Please try later."], not {given!r}'
+        )
     for rung in rungs:
         if not (isinstance(rung, str | ChatResponse) or callable(rung)) or rung == "":
             raise ConfigurationError(

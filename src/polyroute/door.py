@@ -44,6 +44,15 @@ class Core:
     thread: int | None = None
     must_be_entered: str | None = None
 
+    @property
+    def holds(self) -> str | None:
+        """What calls hold of it, in words; None where that is nothing."""
+        if self.fleet.busy:
+            return "attempts are counted as in flight"
+        if any(self.fleet.queues.values()):
+            return "calls are counted as waiting for room"
+        return None if getattr(self.plan.limiter, "idle", True) else "room is held for attempts"
+
     def check(self) -> None:
         """Refuse a call that cannot be served here."""
         if self.closed:

@@ -189,7 +189,9 @@ class CircuitBreaker:
         for name in ("failures", "calls"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"CircuitBreaker: {name} is a whole number, 1 or more, not {value!r}")
+                raise ConfigurationError(
+                    f"CircuitBreaker: {name} is a whole number, 1 or more, not {value!r}"
+                )
         for name in ("cooldown", "window", "longest"):
             value = getattr(self, name)
             if not _is_number(value) or not 0 < value < inf:

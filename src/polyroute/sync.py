@@ -119,9 +119,7 @@ class SyncCalls:
 class SyncRouter(SyncCalls):
     """A router in a `with` block. Leaving it closes the router."""
 
-    def __init__(
-        self, router: Calls, entered: AbstractAsyncContextManager[object], core: Core
-    ) -> None:
+    def __init__(self, router: Calls, entered: AbstractAsyncContextManager[object], core: Core) -> None:
         """*entered* is the router as a block: entered and left by one task of its loop."""
         super().__init__(router, self._running_portal)
         self._entered = entered

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from polyroute.settings import Timeout
 
 __all__ = [
+    "FINISH_REASONS",
     "Audio",
     "ChatRequest",
     "Content",
     "EmbedRequest",
     "File",
-    "FINISH_REASONS",
     "FinishReason",
     "Image",
     "Message",
-    "OnBreak",
     "NamedTool",
+    "OnBreak",
     "Opaque",
     "Part",
     "Reasoning",

@@ -58,7 +58,7 @@ class Wiring:
     """Makes what a router runs on, and makes it anew where its deployments are replaced."""
 
     def __init__(self, options: Options, *, transport: object, rng: Random | None) -> None:
-        self.providers = Providers(transport)
+        self.providers: Providers = Providers(transport)
         self._options = options
         self._rng = rng or Random()  # noqa: S311 - it spreads load and keeps no secret
         self._limiter: Limiter | None = None

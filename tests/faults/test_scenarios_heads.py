@@ -25,7 +25,7 @@ from tests.transports.faulty_server import (
     head,
     sized,
 )
-from tests.transports.kinds import KEY, deployment, in_time, on_each_transport, routing
+from tests.transports.kinds import KEY, POOLED, deployment, in_time, on_each_transport, routing
 
 
 @on_each_transport
@@ -67,7 +67,7 @@ async def test_11_what_is_said_in_advance_is_passed_over(kind):
 
     with FaultyServer(act) as server:
         async with routing(kind, server, retry=None) as router, in_time():
-            for call in (chatted, streamed):
+            for call in (streamed, chatted, streamed):
                 assert (await call(router)).text == TEXT
         assert server.accepted == 1
 
@@ -124,3 +124,12 @@ async def test_14_no_redirect_is_followed_and_the_error_names_the_host_it_points
                 assert "base_url" in str(error)
                 assert by(await router.chat("hi")) == ["a", "b"]
         assert elsewhere.accepted == 0
+
+
+@pytest.mark.parametrize("location", [None, "/v2/chat/completions", "http://[half-an-address"])
+async def test_14_where_no_host_is_named_the_error_says_that_it_redirects(location):
+    with FaultyServer((sized(b"", "308 Permanent", location=location),)) as server:
+        async with routing(POOLED, server, retry=None) as router, in_time():
+            error = await failure(router.chat("hi"))
+
+    assert str(error) == "308: it redirects, which is never followed; correct base_url"

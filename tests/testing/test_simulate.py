@@ -11,60 +11,26 @@ from threading import Event, Thread
 
 import anyio
 import pytest
-from inline_snapshot import snapshot
 
+import polyroute.testing
 from polyroute import (
-    Call,
     ChatResponse,
     ConfigurationError,
-    Deadline,
     Deployment,
     Middleware,
-    Price,
     RoundRobin,
     Route,
-    Router,
     Strategy,
     Timeout,
 )
 from polyroute.testing import (
     BlackHole,
-    BrownOut,
     CutStreams,
     Outage,
-    Percentiles,
-    Poisson,
     SimulatedHost,
-    SimulationReport,
     simulate,
 )
-
-A = Deployment("one/m", id="a", price=Price(1, 2))
-B = Deployment("two/m", id="b", price=Price(3, 4))
-FOREVER = {"at": 0, "lasting": 1e9}
-
-
-def host(*faults, **options) -> SimulatedHost:
-    return SimulatedHost(**{"latency": 1.0, "output_tokens": 100, "faults": faults, **options})
-
-
-def every(gap: float):
-    """Arrivals that are *gap* seconds apart, from 0."""
-    return lambda rng: (place * gap for place in range(10**9))
-
-
-def made(**options):
-    """A router that leaves everything to the fleet."""
-    return lambda deployments, rng: Router(
-        deployments, rng=rng, **{"retry": None, "breaker": None, **options}
-    )
-
-
-def run(*hosts: SimulatedHost, **options) -> SimulationReport:
-    """A minute in which a call arrives each second, for *a* first and then for *b*."""
-    placed = dict(zip("ab", hosts, strict=False))
-    options = {"arrivals": every(1.0), "lasting": 60, "router": made(), **options}
-    return simulate([A, B][: len(hosts)], placed, **options)
+from tests.testing.fleet import FOREVER, A, Dawdles, Leaves, every, host, made, run
 
 
 def test_a_healthy_fleet_answers_every_call():
@@ -212,68 +178,7 @@ def test_what_it_cost_includes_failed_attempts_and_what_came_of_failed_calls():
         assert simulate(deployments, hosts, arrivals=every(1.0), lasting=5, router=turns).cost is None
 
 
-# --- the same seed, the same report ---------------------------------------------------------------
-
-_WITH_TIES = """
-from random import Random
-from polyroute import *
-from polyroute.testing import *
-
-def every(rng):
-    return (place * 0.25 for place in range(10**9))
-
-rng = Random(3)
-hosts = {
-    name: SimulatedHost(
-        latency=1.0, ttft=0.25, output_tokens=100, rpm=100,
-        faults=[Outage(at=30, lasting=20), BrownOut(at=0, lasting=1e9, share=0.3), *random_faults(rng, lasting=120)],
-    )
-    for name in "abc"
-}
-report = simulate(
-    [Deployment(f"p/{name}", id=name, price=Price(1, 2)) for name in "abc"], hosts,
-    arrivals=every, lasting=120, streams=0.5, seed=SEED,
-    router=lambda deployments, rng: Router(deployments, strategy=Weighted(), rng=rng, timeout=Timeout(total=30)),
-)
-print(repr(report), report, sep="\\n")
-"""
-
-
-def told(seed: int, hash_seed: int) -> str:
-    code = _WITH_TIES.replace("SEED", str(seed))
-    environment = {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": ":".join(sys.path)}
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    ).stdout
-
-
-def test_the_same_seed_gives_the_same_report_byte_for_byte_though_much_happens_at_once():
-    first = told(1, 1)
-    assert "AllAttemptsFailedError" in first
-    assert first == told(1, 2)
-    assert first != told(2, 1)
-
-
-def test_what_arrives_does_not_depend_on_the_router_or_the_hosts():
-    options = {"arrivals": Poisson(5), "lasting": 100, "seed": 4}
-    one = run(host(), **options)
-    other = run(host(Outage(**FOREVER)), host(), **options)
-    assert one.calls == other.calls
-    assert one.hosts["a"].per_minute == other.hosts["b"].per_minute
-    assert one.calls != run(host(), **{**options, "seed": 5}).calls
-
-
 # --- what must not be ------------------------------------------------------------------------------
-
-
-class Dawdles(Middleware):
-    """It answers to no deadline."""
-
-    async def chat(self, request, call_next):
-        reply = await call_next(request)
-        with anyio.CancelScope(shield=True):
-            await anyio.sleep(30)
-        return reply
 
 
 def test_calls_that_end_after_their_deadline_are_counted():
@@ -308,20 +213,6 @@ def test_what_waits_for_ever_is_given_up_and_counted():
     assert (report.unfinished, report.left) == (60, ())
 
 
-class Leaves(Strategy):
-    """It starts a request on the side and forgets about it."""
-
-    def __init__(self):
-        self.tasks = []
-
-    async def choose(self, request, candidates, history, fleet):
-        if not self.tasks:
-            chosen = candidates[0]
-            call = Call(request=request, deployment=chosen, model="m", timeout=Timeout(), deadline=Deadline())
-            self.tasks.append(asyncio.create_task(chosen.provider.chat(call)))
-        return candidates[0]
-
-
 class Miscounts(Strategy):
     async def choose(self, request, candidates, history, fleet):
         fleet.state("somebody").in_flight = 1
@@ -332,7 +223,7 @@ def test_what_is_left_behind_is_told():
     report = run(host(latency=5_000.0), router=made(strategy=Leaves(), timeout=None), lasting=2)
     assert report.left == ("requests in flight at a: 1", "a task of RunningHost.chat")
     report = run(host(), router=made(strategy=Miscounts()))
-    assert report.left == ("attempts that the router counts as in flight",)
+    assert report.left == ("in the router: attempts are counted as in flight",)
 
 
 def test_what_ends_a_moment_after_the_router_is_not_left_behind():
@@ -418,6 +309,11 @@ def test_what_the_simulated_router_logs_is_kept_back_and_nothing_else(caplog):
     assert not logging.getLogger("polyroute").filters
 
 
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="simulat"):
+        _ = polyroute.testing.simulat
+
+
 def test_scripted_tests_do_not_load_the_simulation():
     code = (
         "import sys, polyroute.testing as testing; testing.FakeProvider;"
@@ -426,52 +322,3 @@ def test_scripted_tests_do_not_load_the_simulation():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["[]", "True False"]
-
-
-# --- how it reads ----------------------------------------------------------------------------------
-
-
-def test_percentiles_are_by_nearest_rank():
-    assert Percentiles.of([]) is None
-    assert Percentiles.of([3.0]) == Percentiles(3, 3, 3, 3)
-    assert Percentiles.of(range(200, 0, -1)) == Percentiles(100, 190, 198, 200)
-    assert Percentiles.of([1, 2, 3]) == Percentiles(2, 3, 3, 3)
-
-
-def test_a_report_reads_well():
-    report = run(
-        host(Outage(at=19.5, lasting=20)), host(BrownOut(at=20, lasting=30, share=0.5), ttft=0.5), streams=0.2
-    )
-    assert str(report) == snapshot("""\
-60 calls in 60 s (seed 0)
-answered    52 (86.667%), 1.35 attempts a call
-failed      AllAttemptsFailedError 8; 0 of them avoidable
-latency     p50 1.00 s, p95 1.00 s, p99 1.50 s, longest 1.50 s
-ttft        p50 1.00 s, p95 1.00 s, p99 1.00 s, longest 1.00 s
-cost        $0.01
-
-host    attempts    answered   peak rpm   at once  failures
-a             60          39         60         2  ConnectError 20, ReadError 1
-b             21          13         21         2  ServerError 8\
-""")
-
-
-def test_a_report_says_what_went_wrong():
-    report = run(
-        host(BlackHole(at=0, lasting=30)),
-        router=made(strategy=Leaves(), timeout=None, middleware=[Dawdles()]),
-        request=lambda rng: {"messages": "hi", "timeout": 20 if rng.random() < 0.5 else None},
-    )
-    assert str(report) == snapshot("""\
-60 calls in 60 s (seed 0)
-answered    30 (50.000%), 1.02 attempts a call
-failed      DeadlineExceededError 11; 0 of them avoidable
-latency     p50 31.00 s, p95 31.00 s, p99 31.00 s, longest 31.00 s
-cost        $0.01
-15 calls ended after their deadline
-19 calls did not end
-left behind: requests in flight at a: 1; a task of RunningHost.chat
-
-host    attempts    answered   peak rpm   at once  failures
-a             61          30         61        28\
-""")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,7 +96,7 @@ async def test_one_that_fails_makes_room_but_gives_no_hope():
     async with anyio.create_task_group() as tasks:
         for name in range(4):
             tasks.start_soon(lambda name=name: connect(gate, made, name, fails=True))
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         tasks.start_soon(impatient)
 
     assert len(failures) == 1

@@ -8,6 +8,7 @@ task and the second in a task of its own, which drives a stream to its end where
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
@@ -205,7 +206,6 @@ class _Relayed:
         self.aside: Aside | None = None  # the work of `drive`
         self._stream = stream
         self._response: ChatResponse[Any] | None = None
-        self._failure: Exception | None = None
         ends = anyio.create_memory_object_stream[ChatChunk](0)
         self._sending: MemoryObjectSendStream[ChatChunk] = ends[0]
         self._receiving: MemoryObjectReceiveStream[ChatChunk] = ends[1]
@@ -215,17 +215,21 @@ class _Relayed:
         stream = self._stream
         try:
             while (chunk := await stream.next()) is not None:
-                try:
-                    await self._sending.send(chunk)
-                except anyio.BrokenResourceError:
-                    # Left early. No scope of ours is around it, since some of its own may be open.
-                    return await stream.chunks.aclose()
+                if not await self._taken(chunk):
+                    # Left early. No scope of ours is around this, since some of its own may be open.
+                    await stream.chunks.aclose()
+                    return
             self._response = await stream.finish()
-        except Exception as failure:  # noqa: BLE001 - raised where the chunks are read
-            self._failure = failure
         finally:
             self._sending.close()
             await stream.aclose()
+
+    async def _taken(self, chunk: ChatChunk) -> bool:
+        try:
+            await self._sending.send(chunk)
+        except anyio.BrokenResourceError:
+            return False
+        return True
 
     @property
     def attempt(self) -> OpenAttempt[ChatRequest]:
@@ -238,16 +242,19 @@ class _Relayed:
         try:
             return await self._receiving.receive()
         except anyio.EndOfStream:
-            pass
-        if self._failure is not None:
-            raise self._failure
-        return None
+            await self._end()
+            return None
 
     async def finish(self) -> ChatResponse[Any]:
         assert self._response is not None  # noqa: S101 - the chunks have come to their end
         return self._response
 
     async def aclose(self) -> None:
+        with suppress(PolyrouteError):  # It was left before anybody saw it break.
+            await self._end()
+
+    async def _end(self) -> None:
+        """End the task, if it is not over; raises what has ended that before its time."""
         told = self._sending.statistics().tasks_waiting_send  # It waits for a reader, and not for the host.
         self._receiving.close()
         if self.aside is not None:

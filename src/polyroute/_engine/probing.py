@@ -92,8 +92,9 @@ async def _probed(deployment: Deployment, fleet: Fleet, probes: Probes) -> Polyr
         error = failure
     except Exception as failure:  # noqa: BLE001 - a bug of a provider's ends no probing, and is told
         if listeners.any:
-            listeners.tell(PartFailed(at=anyio.current_time(), part=f"probe of {deployment.id}", error=failure))
+            listeners.tell(
+                PartFailed(at=anyio.current_time(), part=f"probe of {deployment.id}", error=failure)
+            )
     if listeners.any:
         listeners.tell(ProbeEnded(at=anyio.current_time(), deployment=deployment.id or "", error=error))
     return error
-

@@ -87,7 +87,7 @@ def simulate(
         with _unlogged():
             async with router(placed, rng=_chance(seed, "router")) as made:
                 await _offer(made, calls, tally)
-                busy = made._core.fleet.busy  # noqa: SLF001 - nobody else asks for it
+                held = made._core.holds  # noqa: SLF001 - nobody else asks for it
             await anyio.sleep(_SETTLING)
         left = [
             f"requests in flight at {name}: {host.in_flight}"
@@ -95,8 +95,8 @@ def simulate(
             if host.in_flight
         ]
         left += sorted(f"a task of {_name(task)}" for task in asyncio.all_tasks() - others)
-        if busy:
-            left.append("attempts that the router counts as in flight")
+        if held is not None:
+            left.append(f"in the router: {held}")
         return tally.report(seed=seed, lasting=lasting, left=tuple(left))
 
     # On a thread of its own, so that it also runs where a loop is running.
