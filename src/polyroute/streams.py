@@ -361,6 +361,7 @@ class Through:
         self._stream = stream
         self._change = change
         self._gathered = Gathered()
+        self._voids = False  # The next chunk that is handed on voids those before it.
 
     def asked(self) -> tuple[str, ...]:
         return self._stream.asked
@@ -369,8 +370,11 @@ class Through:
         async for chunk in self._stream:
             if self._change is None:
                 return chunk
+            self._voids = self._voids or chunk.restarted
             changed = self._change(chunk)
             if changed is not None:
+                if self._voids:
+                    self._voids, changed = False, replace(changed, restarted=True)
                 self._gathered.add(changed)
                 return changed
         return None
