@@ -188,7 +188,7 @@ class TestADeployment:
         {"deployments": "a"},
         {"deployments": ["a"], "fallbacks": "b"},
         {"deployments": ["a"], "hedge": 3},
-        {"deployments": ["a"], "degrade": ["later"]},
+        {"deployments": ["a"], "degrade": "later"},
         {"deployments": ["a"], "after_content_filter": "maybe"},
         {"deployments": ["a"], "timeout": "x"},
         {"deployments": ["a"], "stratgy": 1},
@@ -202,11 +202,11 @@ def test_a_route_that_is_none_is_refused(options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"hedge": 1}, {"degrade": ("later",)}, {"breaker": 1}, {"limiter": 1}, {"cache": 1}, {"budgets": (1,)},
+        {"hedge": 1}, {"degrade": "later"}, {"breaker": 1}, {"limiter": 1}, {"cache": 1}, {"budgets": (1,)},
         {"ledger": 1}, {"guards": (1,)}, {"state": 1}, {"transport": 3},
     ],
 )  # fmt: skip
-def test_a_room_that_is_not_built_yet_takes_its_default_only_and_names_itself(options):
+def test_an_option_that_makes_no_sense_or_is_not_built_yet_is_refused_by_its_name(options):
     (name,) = options
     with pytest.raises(ConfigurationError, match=name):
         Router(["fake/a"], **options)

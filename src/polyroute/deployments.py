@@ -163,9 +163,9 @@ class Deployment:
             value = getattr(self, each.name)
             # Keys may stand in headers and params too, so only their names are shown.
             if each.name in ("headers", "params"):
-                value = list(value)
+                value = list(value or ())
             if each.name == "capabilities":
-                value = dict(value)
+                value = dict(value or {})
             if each.name == "api_key" and value is not None:
                 value = Secret("")
             if value not in (None, (), [], {}, ..., 1.0):

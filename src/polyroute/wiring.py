@@ -65,6 +65,12 @@ class Wiring:
         breaker = options.breaker
         if not isinstance(breaker, CircuitBreaker | EllipsisType | None):
             raise ConfigurationError(f"Router: breaker is a CircuitBreaker(…) or None, not {breaker!r}")
+        if options.limiter is not None and not callable(getattr(options.limiter, "reserve", None)):
+            raise ConfigurationError(
+                f"Router: limiter has no method reserve; see Limiter; got {options.limiter!r}"
+            )
+        self._hedge = checked_hedge("Router", options.hedge)
+        self._degrade = checked_rungs("Router", options.degrade)
         # One object for all, so that a state knows whether its breaker is still the one it should have.
         self._breaker = CircuitBreaker() if isinstance(breaker, EllipsisType) else breaker
 
@@ -96,8 +102,8 @@ class Wiring:
             breaker=self._breaker,
             limiter=options.limiter or self._own_limiter(placed),
             limits_are_foreign=options.limiter is not None,
-            hedge=checked_hedge("Router", options.hedge),
-            degrade=checked_rungs("Router", options.degrade),
+            hedge=self._hedge,
+            degrade=self._degrade,
         )
 
     def _own_limiter(self, deployments: Sequence[Deployment]) -> Limiter | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from polyroute import ChatChunk, ChatRequest, ChatResponse, Deployment, PolyrouteError, Timeout
 from polyroute.deployments import Call, Deadline
+from polyroute.gathered import Gathered
 from polyroute.protocols import WireFormat
-from polyroute.streams import Gathered
 
 __all__ = ["call", "cut", "gathered", "said", "sent", "told"]
 

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyroute import ChatChunk, ChatResponse, Hedge, PolyrouteError, ReadError, Route, Router, ServerError
-from polyroute.testing import FakeProvider
 from tests.doubles import deployment
 
 AT_ONCE = Hedge(after=0, max_extra=1)
@@ -79,7 +78,9 @@ class Woven:
     """A provider whose stream holds a task group and a cancel scope open across its yields."""
 
     name = "woven"
-    keeps_deadlines = True  # The scope of a limit would be left before those that the stream has opened in it.
+    keeps_deadlines = (
+        True  # The scope of a limit would be left before those that the stream has opened in it.
+    )
 
     def __init__(self, text="one two three", *, breaks=False):
         self.words = text.split(" ")
@@ -334,12 +335,43 @@ def test_a_stream_that_is_dropped_with_its_generator_is_closed_by_the_event_loop
 
         await asyncio.create_task(serve())
         gc.collect()
-        while router.fleet["b"].in_flight:
-            await asyncio.sleep(0)
+        await anyio.wait_all_tasks_blocked()
+        assert router.fleet["b"].in_flight == 0
         await router.aclose()
 
     asyncio.run(asyncio.wait_for(main(), 5))
     assert provider.kept_to_one_task()
+
+
+async def test_a_stream_that_is_left_early_has_time_to_close():
+    ends = []
+
+    class Closes(Steps):
+        async def stream(self, call):
+            try:
+                yield ChatChunk(text="x")
+                yield ChatChunk(text="y")
+            finally:
+                await anyio.sleep(0.01)
+                ends.append("closed")
+
+    async with Router([deployment("a", Silent()), deployment("b", Closes("b", 0))], hedge=SOON) as router:
+        async with router.stream("hi") as stream:
+            await anext(stream)
+        assert ends == ["closed"]
+
+
+async def test_a_stream_that_is_left_while_it_is_silent_is_closed_at_once():
+    class Falters(Steps):
+        async def stream(self, call):
+            yield ChatChunk(text="x")
+            await anyio.sleep_forever()
+
+    async with Router([deployment("a", Silent()), deployment("b", Falters("b", 0))], hedge=SOON) as router:
+        with anyio.fail_after(2):
+            async with router.stream("hi") as stream:
+                await anext(stream)
+        assert router.fleet["b"].in_flight == 0
 
 
 async def test_a_stream_that_breaks_after_it_was_left_raises_nothing():

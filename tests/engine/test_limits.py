@@ -78,6 +78,20 @@ class TestElsewhereFirst:
             assert error.retry_after is None
             assert (await router.chat("hi", max_tokens=50)).deployment == "a"
 
+    async def test_what_can_never_fit_is_told_so_at_once_though_others_wait(self):
+        limits = Limits(tpm=100, concurrency=1)
+        async with Router([deployment("a", FakeProvider(latency=9), limits=limits)]) as router:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(lambda: router.chat("hi", max_tokens=5))
+                await anyio.sleep(1)
+                error, took = await seconds(router.chat("hi", max_tokens=200))
+                assert isinstance(error, NoDeploymentAvailableError)
+                assert took == 0
+                await anyio.sleep(1)
+                assert router.fleet["a"].waiting == 2
+            assert router.fleet["a"].headroom > 0.2  # What was asked and not used takes no room.
+
     async def test_one_that_can_never_take_it_stands_in_the_way_of_no_second_try(self):
         flaky = FakeProvider(script=[ServerError("down"), "well"])
         deployments = [deployment("a", limits=Limits(tpm=100)), deployment("b", flaky)]
@@ -172,6 +186,17 @@ class TestADeadline:
                 assert took == 0
                 tasks.cancel_scope.cancel()
 
+    async def test_may_turn_out_in_the_queue_not_to_be_met(self):
+        async with Router([deployment("a", limits=Limits(rpm=1))]) as router:
+            await router.chat("hi")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(router.chat, "hi")
+                await anyio.sleep(1)
+                error, took = await seconds(router.chat("hi", timeout=100))
+                assert isinstance(error, LimitTimeoutError)
+                assert "after 59.00 s in its queue: rpm 1 is used up for 60 s" in str(error)
+                assert took == 59
+
     async def test_that_passes_in_the_queue_is_a_limit_timeout_too(self):
         provider = FakeProvider(latency=100)
         async with Router([deployment("a", provider, limits=Limits(concurrency=1))]) as router:
@@ -234,6 +259,20 @@ class TestABar:
             reply, took = await seconds(router.chat("hi", model="a"))
             assert (reply.text, took) == ("ok", 7)
 
+    async def test_a_queue_that_is_too_long_is_not_joined_and_the_error_says_when_it_may_be(self, monkeypatch):
+        monkeypatch.setattr("polyroute._engine.admission._FULL", 2)
+        async with Router([deployment("a", busy(30))], retry=None, breaker=None) as router:
+            await outcome(router.chat("hi"))
+            async with anyio.create_task_group() as tasks:
+                for _ in range(2):
+                    tasks.start_soon(router.chat, "hi")
+                await anyio.sleep(1)
+                error, took = await seconds(router.chat("hi"))
+                assert isinstance(error, NoDeploymentAvailableError)
+                assert error.reasons == {"a": "2 calls wait for it already"}
+                assert (error.retry_after, took) == (pytest.approx(29), 0)
+                tasks.cancel_scope.cancel()
+
     async def test_or_says_at_once_that_its_time_does_not_last_until_then(self):
         async with Router([deployment("a", busy(9))], retry=None) as router:
             await outcome(router.chat("hi"))
@@ -270,12 +309,13 @@ class TestABar:
 
     async def test_a_longer_one_is_not_shortened_by_a_later_word(self):
         errors = [RateLimitError("x", retry_after=60), RateLimitError("x", retry_after=1)]
-        provider = FakeProvider(script=errors, latency=1)
+        latencies = iter([1, 2])
+        provider = FakeProvider(script=errors, latency=lambda: next(latencies))
         async with Router([deployment("a", provider)], retry=None) as router:
             async with anyio.create_task_group() as tasks:
                 for _ in range(2):
                     tasks.start_soon(outcome, router.chat("hi"))
-            assert router.fleet["a"].barred == pytest.approx(60)
+            assert router.fleet["a"].barred == pytest.approx(59)
 
 
 class TestALimiterOfOnesOwn:

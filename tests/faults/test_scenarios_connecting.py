@@ -175,6 +175,6 @@ async def test_08_a_stale_keep_alive_connection_is_tried_once_more_on_a_fresh_on
                 reply = await call(router)
                 assert (reply.text, by(reply)) == (TEXT, ["a"])
                 await anyio.sleep(0.02)
-            assert router._core.fleet["a"].error_rate == 0
+            assert router.fleet["a"].error_rate == 0
         assert server.accepted == 2
         assert len(server.asked) == len(last)

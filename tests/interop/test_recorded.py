@@ -167,7 +167,7 @@ async def test_the_sdk_reads_the_recorded_vectors(exchanges):
 
 def unknown_key(body: Mapping[str, Any]) -> str | None:
     """What a part has that no part has in OpenAI's own words, and that must be refused."""
-    known = {"type", "text", "image_url", "input_audio", "file", "refusal", "thinking"}
+    known = {"type", "text", "image_url", "input_audio", "file", "refusal", "thinking", "cache_control"}
     for message in body["messages"]:
         content = message.get("content")
         for part in content if isinstance(content, list) else ():

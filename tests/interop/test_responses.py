@@ -23,8 +23,8 @@ from polyroute import (
     ToolCallDelta,
     Usage,
 )
+from polyroute.gathered import Gathered
 from polyroute.interop.response_events import ResponseTelling
-from polyroute.streams import Gathered
 from polyroute.testing import FakeProvider
 from tests.doubles import deployment, down
 from tests.interop.programs import responded, routed

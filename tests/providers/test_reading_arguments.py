@@ -159,13 +159,20 @@ def test_an_argument_is_read_into_its_own_type(name, value, read):
     assert read_arguments({name: value}, CHAT) == {name: read}
 
 
-@pytest.mark.parametrize(("name", "value"), [("cache", "exact"), ("on_break", "restart"), ("hold", 8)])
+@pytest.mark.parametrize(("name", "value"), [("cache", "exact")])
 def test_what_is_not_built_yet_takes_its_default_only(name, value):
     with pytest.raises(ConfigurationError, match=f"{name}= is not built yet"):
         read_arguments({name: value}, frozenset({name}))
 
-    off = {"on_break": "raise", "hold": 0}
-    assert read_arguments(off, frozenset(off)) == off
+
+@pytest.mark.parametrize(("name", "value"), [("on_break", "again"), ("hold", -1), ("hold", 1.5)])
+def test_what_follows_a_break_is_one_of_three_and_what_is_held_is_a_count(name, value):
+    with pytest.raises(BadRequestError) as caught:
+        read_arguments({name: value}, frozenset({name}))
+
+    assert caught.value.path == name
+    said = {"on_break": "resume", "hold": 8}
+    assert read_arguments(said, frozenset(said)) == said
 
 
 def test_an_argument_that_is_none_is_left_out():

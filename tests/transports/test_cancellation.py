@@ -187,7 +187,7 @@ async def test_who_leaves_a_stream_early_hangs_up_at_once(kind):
                 async for _ in stream:
                     break
             assert server.open_connections() == 0
-            assert router._core.fleet["a"].in_flight == 0
+            assert router.fleet["a"].in_flight == 0
 
 
 # --- at every moment ------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ async def test_cancelled_after_any_number_of_rounds_of_the_event_loop_it_leaves_
                 await cancelled(call, lambda count=count: rounds(count))
                 transport = router._wiring.providers._own
                 assert transport.connections[0] == 0
-                assert router._core.fleet["a"].in_flight == 0
+                assert router.fleet["a"].in_flight == 0
             assert (await router.chat("hi")).text == TEXT
 
 

@@ -225,7 +225,7 @@ async def test_the_error_of_a_sessions_own_middleware_comes_out_as_itself():
             async with Router([deployment(server)], transport=session) as router, in_time():
                 with pytest.raises(KeyError, match="a bug"):
                     await router.chat("hi")
-                assert router._core.fleet["a"].in_flight == 0
+                assert router.fleet["a"].in_flight == 0
 
 
 async def test_a_session_that_keeps_a_call_waiting_for_a_connection_is_within_the_limits():

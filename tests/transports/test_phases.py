@@ -233,7 +233,7 @@ async def test_the_calls_own_time_ends_it_and_counts_for_nobody(kind, act):
                 await router.chat("hi")
             with pytest.raises(DeadlineExceededError):
                 await entered(router.stream("hi"))
-            assert router._core.fleet["a"].error_rate == 0
+            assert router.fleet["a"].error_rate == 0
 
     assert not sound.asked
 
@@ -245,7 +245,7 @@ async def test_the_calls_own_time_interrupts_a_stream_and_counts_for_nobody(kind
             with pytest.raises(StreamInterruptedError) as caught:
                 async with router.stream("hi") as stream:
                     await stream.response()
-            assert router._core.fleet["a"].error_rate == 0
+            assert router.fleet["a"].error_rate == 0
 
     assert isinstance(caught.value.__cause__, DeadlineExceededError)
 
@@ -287,4 +287,4 @@ async def test_a_stream_that_has_said_its_last_word_ends_at_once(kind, after):
         async with routing(kind, server) as router, in_time():
             async with router.stream("hi") as stream:
                 assert (await stream.response()).text == TEXT
-            assert router._core.fleet["a"].error_rate == 0
+            assert router.fleet["a"].error_rate == 0

@@ -214,7 +214,7 @@ async def test_a_bug_in_a_clients_own_hook_comes_out_as_itself():
             async with Router([deployment(server)], transport=client) as router:
                 with pytest.raises(KeyError, match="a bug"):
                     await router.chat("hi")
-                assert router._core.fleet["a"].in_flight == 0
+                assert router.fleet["a"].in_flight == 0
 
 
 # --- a transport of one's own ---------------------------------------------------------------------

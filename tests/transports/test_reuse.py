@@ -132,7 +132,7 @@ async def test_a_connection_that_the_server_closed_while_it_was_idle_counts_for_
             await text_of(router, streams=streams)
             await anyio.sleep(0.02)
             reply = await router.chat("hi")
-            assert router._core.fleet["a"].error_rate == 0
+            assert router.fleet["a"].error_rate == 0
 
         assert [attempt.error for attempt in reply.trace.attempts] == [None]
         assert server.accepted == 2
@@ -151,7 +151,7 @@ async def test_so_does_one_that_is_closed_as_the_next_call_begins(kind, streams,
                 for line in place.idle:
                     line._readable = bool  # It looks alive, as it does a moment before the news arrives.
             assert await text_of(router, streams=streams) == TEXT
-            assert router._core.fleet["a"].error_rate == 0
+            assert router.fleet["a"].error_rate == 0
 
 
 @on_each_own_transport

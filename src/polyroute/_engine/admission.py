@@ -147,13 +147,19 @@ async def _room(seat: Seat, request: Request, run: Run) -> Lease | Refusal | Non
     """The room for one attempt, if nobody waits for it already; None where none needs to be kept."""
     now = anyio.current_time()
     queue = run.fleet.queues.get(seat.queue)
-    if queue is not None and len(queue) and not queue.passes(request.priority, now):
-        if len(queue) >= _FULL:
-            return Refusal(None, f"{len(queue)} calls wait for it already")
-        waiting = "another call waits" if len(queue) == 1 else f"{len(queue)} calls wait"
-        # Its turn comes after the first one's.
-        return Refusal(max(queue.opens - now, 0.0), f"{waiting} for it")
-    return await _reserve(seat, request, run, now)
+    if queue is None or not len(queue) or queue.passes(request.priority, now):
+        return await _reserve(seat, request, run, now)
+    if len(queue) >= _FULL:
+        return Refusal(None, f"{len(queue)} calls wait for it already")
+    if not run.plan.limits_are_foreign:
+        room = await _reserve(seat, request, run, now)
+        if isinstance(room, Refusal) and room.retry_after is None:
+            return room  # It will never fit, and need not wait to be told so.
+        if room is not None and not isinstance(room, Refusal):
+            room.settle(None)
+    waiting = "another call waits" if len(queue) == 1 else f"{len(queue)} calls wait"
+    # Its turn comes after the first one's.
+    return Refusal(max(queue.opens - now, 0.0), f"{waiting} for it")
 
 
 async def _reserve(seat: Seat, request: Request, run: Run, now: float) -> Lease | Refusal | None:

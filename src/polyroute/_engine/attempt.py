@@ -27,11 +27,11 @@ from polyroute.errors import (
 )
 from polyroute.events import AttemptEnded, AttemptStarted
 from polyroute.fleet import State, learn
+from polyroute.gathered import Gathered
 from polyroute.health import Breaker
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Lease, Strategy
 from polyroute.replies import Attempt, AttemptKind
-from polyroute.streams import Gathered
 from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
 
 __all__ = ["OpenAttempt"]

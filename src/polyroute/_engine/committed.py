@@ -14,8 +14,8 @@ from polyroute._engine.attempt import OpenAttempt
 from polyroute._engine.conclude import abandoned_usage, flaw_of, with_usage
 from polyroute._engine.continuing import Seam, continued
 from polyroute.errors import AttemptError, PolyrouteError, StreamInterruptedError
+from polyroute.gathered import Gathered
 from polyroute.replies import ChatChunk, ChatResponse
-from polyroute.streams import Gathered
 from polyroute.types import ChatRequest, amended
 
 __all__ = ["CLOSING", "Committed", "answer_stream"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from polyroute.errors import OutputValidationError
+from polyroute.gathered import Gathered
 from polyroute.replies import ChatResponse, EmbedResponse
-from polyroute.streams import Gathered
 from polyroute.tokens import estimate_prompt, estimate_text
 from polyroute.types import ChatRequest, EmbedRequest, Request, ResponseFormat, Usage, amended
 

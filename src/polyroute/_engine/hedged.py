@@ -239,6 +239,8 @@ class _Relayed:
         return self._stream.asked()
 
     async def next(self) -> ChatChunk | None:
+        if self._response is not None:
+            return None  # Every chunk was taken before that was made.
         try:
             return await self._receiving.receive()
         except anyio.EndOfStream:

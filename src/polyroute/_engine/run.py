@@ -12,9 +12,9 @@ from polyroute._engine.plan import Leg, Plan
 from polyroute.deployments import Deployment, Rung
 from polyroute.errors import DeadlineExceededError
 from polyroute.fleet import Fleet
+from polyroute.gathered import Gathered
 from polyroute.protocols import Choice
 from polyroute.replies import Attempt, Decision, Exclusion, Ranked, Trace, told
-from polyroute.streams import Gathered
 
 __all__ = ["Run"]
 

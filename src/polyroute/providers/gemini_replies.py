@@ -8,6 +8,7 @@ from typing import Any
 
 from polyroute.deployments import Call
 from polyroute.errors import ContentFilterError, ResponseDecodeError
+from polyroute.gathered import Gathered
 from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
@@ -20,7 +21,6 @@ from polyroute.providers.json_bodies import (
     tolerant,
 )
 from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta
-from polyroute.streams import Gathered
 from polyroute.types import FinishReason, Opaque, TokenLogprob, ToolCall, Usage, amended
 
 __all__ = ["GenerateReader", "decode_generate"]

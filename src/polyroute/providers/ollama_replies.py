@@ -7,6 +7,7 @@ from typing import Any
 
 from polyroute.deployments import Call
 from polyroute.errors import ResponseDecodeError
+from polyroute.gathered import Gathered
 from polyroute.providers.error_table import reply_in
 from polyroute.providers.finishes import finish_of
 from polyroute.providers.hosts import Host
@@ -21,7 +22,6 @@ from polyroute.providers.json_bodies import (
 )
 from polyroute.providers.openai_chat_replies import arguments_of, logprobs_of
 from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta
-from polyroute.streams import Gathered
 from polyroute.types import FinishReason, Usage, amended
 
 __all__ = ["ChatReader", "decode_chat"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from polyroute.gathered import Gathered
 from polyroute.providers.error_table import Said, error_of, reply_in
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
@@ -18,7 +19,6 @@ from polyroute.providers.json_bodies import (
 )
 from polyroute.providers.openai_chat_replies import arguments_of, first_count, logprobs_of
 from polyroute.replies import ChatChunk, ChatResponse, ToolCallDelta
-from polyroute.streams import Gathered
 from polyroute.types import FinishReason, Opaque, TokenLogprob, Usage, amended
 
 __all__ = ["ResponseReader", "decode_response"]

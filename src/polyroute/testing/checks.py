@@ -11,10 +11,10 @@ from typing import Any
 
 from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
 from polyroute.errors import PolyrouteError
+from polyroute.gathered import Gathered
 from polyroute.protocols import Provider, WireFormat
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
 from polyroute.settings import Timeout
-from polyroute.streams import Gathered
 from polyroute.types import (
     ChatRequest,
     EmbedRequest,
