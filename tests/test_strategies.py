@@ -212,3 +212,23 @@ async def test_the_fleet_tells_what_is_in_flight_and_how_it_fares():
     assert vitals[1].latency is not None
     assert vitals[1].breaker == "closed"
     assert vitals[1].headroom == 1.0
+
+
+async def test_weighted_gives_one_that_is_much_slower_than_the_others_less_and_never_nothing():
+    speeds = {"a": 1.0, "b": 1.0, "c": 1.0, "slow": 12.0}
+    deployments = [deployment(name) for name in speeds]
+    async with Router(deployments, strategy=Weighted(), rng=Random(5)) as router:
+        for name, latency in speeds.items():
+            router._core.fleet.state(name).latency = latency
+            router._core.fleet.state(name).sampled = 1e12  # Nothing is forgotten meanwhile.
+        explained = [await router.explain("hi") for _ in range(1)]
+        counts = Counter()
+        for _ in range(2_000):
+            for name, latency in speeds.items():
+                router._core.fleet.state(name).latency = latency
+            counts[(await router.chat("hi")).deployment] += 1
+
+    assert explained[0].ranking
+    # Four times over three medians, so a quarter of its weight is left: 1 of 13 calls.
+    assert counts["slow"] / 2_000 == pytest.approx(1 / 13, rel=0.25)
+    assert counts["a"] / 2_000 == pytest.approx(4 / 13, rel=0.15)

@@ -54,16 +54,20 @@ class Core:
         return None if getattr(self.plan.limiter, "idle", True) else "room is held for attempts"
 
     def check(self) -> None:
-        """Refuse a call that cannot be served here."""
+        """Refuse to be used where that cannot be."""
         if self.closed:
             raise ConfigurationError("the router is closed")
-        if self.must_be_entered is not None and not self.entered:
-            raise ConfigurationError(
-                f"{self.must_be_entered} needs a task that the router owns: call it inside of `async with router:`"
-            )
         if self.thread is not None and self.thread != threading.get_ident():
             raise ConfigurationError(
                 "the router is in use through sync(); use it either so or from its event loop"
+            )
+
+    def check_call(self) -> None:
+        """Refuse a call that cannot be served as the router is used."""
+        self.check()
+        if self.must_be_entered is not None and not self.entered:
+            raise ConfigurationError(
+                f"{self.must_be_entered} needs a task that the router owns: call it inside of `async with router:`"
             )
 
     def rest(self, id: str, *, paused: bool) -> None:
@@ -161,7 +165,7 @@ class Door:
         """The arguments with the defaults, the deadline among them, which is fixed at the door."""
         core = self.core
         plan = core.plan
-        core.check()
+        core.check_call()
         read = self._own(arguments, known)
         if self.defaults:
             read = _merged({name: value for name, value in self.defaults.items() if name in known}, read)

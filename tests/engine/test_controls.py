@@ -17,6 +17,7 @@ from polyroute import (
     Route,
     Router,
     ServerError,
+    Strategy,
     UnknownModelError,
 )
 from polyroute.testing import FakeProvider
@@ -247,6 +248,19 @@ class TestRehearsing:
                 await router.rehearse(fail=["a"])
             assert router.fleet["a"] == type(router.fleet["a"])()
             assert asked(await router.chat("hi")) == ["a"]
+
+    async def test_nor_does_a_strategy_learn_from_them(self):
+        class Notes(Strategy):
+            def __init__(self):
+                self.seen = []
+
+            def observe(self, request, attempt):
+                self.seen.append(attempt.deployment)
+
+        notes = Notes()
+        async with Router([deployment("a"), deployment("b")], strategy=notes) as router:
+            await router.rehearse(fail=["a"])
+        assert notes.seen == ["b"]
 
     async def test_nor_does_it_cost_them_their_second_tries(self):
         flaky = FakeProvider(script=[ServerError("down"), ServerError("down"), "ok"])

@@ -56,7 +56,7 @@ async def test_others_do_not(work, reply):
     async with Router([deployment("a", FakeProvider(script=[reply]))]) as router:
         for _ in range(25):
             await ask(work, router, max_tokens=100)
-        assert router.fleet["a"].breaker == "closed"
+        assert router.fleet["a"].share == 1.0
 
 
 async def test_without_a_limit_of_the_callers_a_cut_is_the_models_own():
@@ -64,7 +64,7 @@ async def test_without_a_limit_of_the_callers_a_cut_is_the_models_own():
     async with Router([deployment("a", FakeProvider(script=[reply]))]) as router:
         for _ in range(25):
             await router.chat("hi")
-        assert router.fleet["a"].breaker == "closed"
+        assert router.fleet["a"].share == 1.0
 
 
 async def test_one_that_is_not_of_the_schema_counts_half_and_the_call_goes_on():

@@ -89,6 +89,18 @@ class TestInNeed:
             router.pause("a")
             assert isinstance(await outcome(router.chat("hi", model="a")), NoDeploymentAvailableError)
 
+    async def test_one_without_room_stands_in_nobodys_way(self):
+        full = {"limits": Limits(rpm=5), "breaker": CircuitBreaker(5, cooldown=3)}
+        deployments = [
+            deployment("full", limits=Limits(rpm=1)),
+            deployment("a", down(), **full),
+            deployment("b", broken_then_well(5)),
+        ]
+        async with Router(deployments, retry=None) as router:
+            for model, count in (("full", 1), ("b", 5), ("a", 5)):
+                await times(count, router, model=model)
+            assert asked(await router.chat("hi", timeout=30)) == ["b"]
+
     async def test_need_knows_no_limits_but_those_of_the_host(self):
         """An open one without room is not asked, and the error says when it comes back."""
         limited = deployment("a", down(), limits=Limits(rpm=5))
@@ -114,7 +126,10 @@ class TestARetryBudget:
         backend = busy(retry_after=25)
         async with Router([deployment("a", backend)], breaker=None) as router:
             for _ in range(200):
+                began = anyio.current_time()
                 await outcome(router.chat("hi"))
+            # The last of them waited out the bar that stood, and no other for nothing.
+            assert anyio.current_time() - began == pytest.approx(25)
         assert len(backend.calls) <= 220
 
     async def test_answers_fill_it_again(self):

@@ -120,6 +120,15 @@ class TestElsewhereFirst:
             assert asked(error) == ["b", "c", "a"]
             assert took == 60
 
+    async def test_one_that_had_no_room_at_first_and_has_failed_since_is_not_waited_for(self):
+        limited = FakeProvider(script=["slow", ServerError("down")], latency=1)
+        slow = FakeProvider(script=[ServerError("down")], latency=2)
+        deployments = [deployment("a", limited, limits=Limits(concurrency=1)), deployment("b", slow)]
+        async with Router(deployments, retry=None) as router, anyio.create_task_group() as tasks:
+            tasks.start_soon(router.chat, "hi")
+            await anyio.sleep(0.1)
+            assert asked(await outcome(router.chat("hi"))) == ["b", "a"]
+
     async def test_after_a_wait_those_that_had_failed_are_not_asked_again(self):
         deployments = [
             deployment("a", FakeProvider(script=["first", ServerError("down")]), limits=Limits(rpm=1)),
@@ -226,9 +235,9 @@ class TestADeadline:
     async def test_is_measured_from_when_the_room_was_asked_for(self):
         """While another deployment took its time to fail, the wait became shorter."""
         slow = FakeProvider(script=[ServerError("down")], latency=45)
-        async with Router(
-            [deployment("a", limits=Limits(rpm=1)), deployment("b", slow)], retry=None
-        ) as router:
+        deployments = [deployment("a", limits=Limits(rpm=1)), deployment("b", slow)]
+        routes = {"default": Route(["a"], fallbacks=["b"])}
+        async with Router(deployments, routes=routes, retry=None) as router:
             await router.chat("hi")
             reply, took = await seconds(router.chat("hi", timeout=70))
             assert (asked(reply), took) == (["b", "a"], 60)
@@ -259,7 +268,9 @@ class TestABar:
             reply, took = await seconds(router.chat("hi", model="a"))
             assert (reply.text, took) == ("ok", 7)
 
-    async def test_a_queue_that_is_too_long_is_not_joined_and_the_error_says_when_it_may_be(self, monkeypatch):
+    async def test_a_queue_that_is_too_long_is_not_joined_and_the_error_says_when_it_may_be(
+        self, monkeypatch
+    ):
         monkeypatch.setattr("polyroute._engine.admission._FULL", 2)
         async with Router([deployment("a", busy(30))], retry=None, breaker=None) as router:
             await outcome(router.chat("hi"))

@@ -75,6 +75,7 @@ async def test_who_comes_later_does_not_pass_those_that_wait():
             tasks.start_soon(lambda: call("urgent", max_tokens=10, priority=1))
     assert order.index("small") > order.index("larger")
     assert order.index("urgent") < order.index("larger")
+    assert router._core.plan.limiter.idle
 
 
 async def test_a_call_that_ends_wakes_the_first_and_only_it():

@@ -91,32 +91,33 @@ async def admit_in_turn(waits: dict[str, Wait], request: R, run: Run) -> tuple[L
     """The leg and the attempt of a call that has waited for its turn. It waits where the queue is
     shortest, and *waits* keeps the other places.
 
-    None where no place will have room before the call's deadline, and something was tried.
+    None where no place will have room before the call's deadline; *run* keeps the error that tells so.
 
     Raises:
-        LimitTimeoutError: The call's time runs out in the queue, or would, and nothing was tried.
+        LimitTimeoutError: The call's time ran out in the queue.
     """
-    late: LimitTimeoutError | None = None
     while waits:
         wait = min(waits.values(), key=lambda each: _outlook(each, run))
         del waits[wait.seat.id]
         if wait.opens is None:
             continue  # It will never fit.
         if _is_late(wait.opens, run):
-            late = late or _timed_out(wait, wait.refusal, run)
+            run.late = run.late or _timed_out(wait, wait.refusal, run)
             continue
         began = anyio.current_time()
         room = await _in_turn(wait, request, run)
         if isinstance(room, Refusal):
-            if room.retry_after is not None:
-                late = late or _timed_out(wait, room, run, anyio.current_time() - began)
+            if room.retry_after is None:
+                continue  # It was closed to the call.
+            late = _timed_out(wait, room, run, anyio.current_time() - began)
+            if run.is_over():
+                raise late
+            run.late = run.late or late
             continue
         choice = Choice(wait.deployment, "there is room, after a wait")
         run.take(wait.leg, choice, [wait.deployment], request.kind)
         attempt = OpenAttempt(run, wait.leg, request, wait.deployment, reason=choice.reason, lease=room)
         return wait.leg, attempt
-    if late is not None and (not run.history or run.is_over()):
-        raise late
     return None
 
 

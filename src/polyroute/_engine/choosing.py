@@ -15,7 +15,7 @@ from polyroute.errors import AttemptError, ConfigurationError
 from polyroute.protocols import Choice, Strategy
 from polyroute.types import Request
 
-__all__ = ["akin", "candidates_of", "choose", "key_of", "kin", "least_bad", "rested", "untried"]
+__all__ = ["akin", "candidates_of", "choose", "key_of", "kin", "rested", "untried", "unwell"]
 
 _EPSILON = 1e-3  # seconds; what adding and subtracting moments may lose
 
@@ -79,13 +79,13 @@ async def choose(
     return choice
 
 
-def least_bad(request: Request, leg: Leg, run: Run) -> Deployment | None:
-    """Of those that were not asked, and that only their circuit breakers or their probes hold back, the one
-    that comes back first."""
+def unwell(request: Request, leg: Leg, run: Run) -> Sequence[Deployment]:
+    """Those that were not asked, and that only their circuit breakers or their probes hold back; the one
+    that comes back first is the first."""
     states = run.fleet.states
     well = candidates_of(request, leg, run)
     held = [each for each in untried(candidates_of(request, leg, run, despite=True), run) if each not in well]
-    return min(held, key=lambda each: states[each.id or ""].back_at(), default=None)
+    return sorted(held, key=lambda each: states[each.id or ""].back_at())
 
 
 def kin(one: Deployment, failed: Deployment, beyond: Literal["deployment", "key", "host", "model"]) -> bool:

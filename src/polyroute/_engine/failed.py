@@ -21,7 +21,7 @@ __all__ = ["failed"]
 def failed(run: Run) -> PolyrouteError:
     """The error of a call for which every leg has ended."""
     if not run.history:
-        return _nobody(list(run.excluded.values()), run)
+        return run.late or _nobody(list(run.excluded.values()), run)
     last = run.history[-1].error
     if isinstance(last, BadRequestError) and last.lacks is not None:
         return _lacking(last.lacks, last, run)

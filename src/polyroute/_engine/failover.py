@@ -18,7 +18,7 @@ import anyio
 
 from polyroute._engine.admission import Wait, admit, admit_in_turn
 from polyroute._engine.attempt import OpenAttempt
-from polyroute._engine.choosing import candidates_of, kin, least_bad, rested, untried
+from polyroute._engine.choosing import candidates_of, kin, rested, untried, unwell
 from polyroute._engine.failed import failed
 from polyroute._engine.hedged import raced
 from polyroute._engine.plan import Leg
@@ -124,12 +124,11 @@ class Walk(Generic[R, Reply]):
         """Only those are left that are not well: ask the least bad all the same (Envoy's panic routing)."""
         request, run = self._request, self._run
         for leg in self._legs:
-            if (deployment := least_bad(request, leg, run)) is None:
-                continue
-            choice = Choice(deployment, "nobody else is left, and of the bad it is the least")
-            attempt = await admit(leg, [deployment], request, run, self._waits, chosen=choice)
-            if attempt is not None:
-                return await self._along(leg, [deployment], attempt)
+            for deployment in unwell(request, leg, run):
+                choice = Choice(deployment, "nobody else is left, and of the bad it is the least")
+                attempt = await admit(leg, [deployment], request, run, self._waits, chosen=choice)
+                if attempt is not None:
+                    return await self._along(leg, [deployment], attempt)
         return None
 
     async def _along(

@@ -10,7 +10,7 @@ import anyio
 
 from polyroute._engine.plan import Leg, Plan
 from polyroute.deployments import Deployment, Rung
-from polyroute.errors import DeadlineExceededError
+from polyroute.errors import DeadlineExceededError, LimitTimeoutError
 from polyroute.fleet import Fleet
 from polyroute.gathered import Gathered
 from polyroute.protocols import Choice
@@ -52,6 +52,7 @@ class Run:
     goes_on: Literal["restart", "resume"] | None = None
     before: Gathered | None = None
     degrade: tuple[Rung, ...] = ()
+    late: LimitTimeoutError | None = None
     _chance: float | None = None
 
     def walk(self) -> Run:
