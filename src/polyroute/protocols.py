@@ -281,10 +281,12 @@ class Lease(Protocol):
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """No room now: *retry_after* seconds until time alone may make some; `math.inf` where only a lease
-    that is settled can, None where there never will be."""
+    that is settled can, None where there never will be. *early*: a lease that is settled for less than it
+    holds may make room before that, so that a call with less time than *retry_after* may still wait."""
 
     retry_after: float | None = None
     reason: str = ""
+    early: bool = field(default=False, compare=False)
 
 
 class Limiter(Protocol):

@@ -180,6 +180,15 @@ class TestWhatTheLoserLeaves:
             assert states["a"].answers.percentile(0.5) == 1.5
             assert states["b"].answers is None
 
+    @CALLS
+    async def test_how_long_a_first_was_silent_that_lost_is_remembered_of_it(self, call):
+        async with Router([deployment("a", slow()), deployment("b", quick())], hedge=SOON) as router:
+            for _ in range(20):
+                await call(router)
+            state = router._core.fleet.states["a"]
+            samples = state.answers or state.first_tokens
+            assert samples.percentile(0.5) == 1.0
+
 
 async def test_a_reply_is_whole_whoever_gave_it():
     reply = ChatResponse("x", reasoning="hm", id="r", model="m")

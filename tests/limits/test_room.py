@@ -36,6 +36,28 @@ def test_each_limit_counts_its_own(limits, amounts, fit, retry_after, reason):
 
 
 @pytest.mark.parametrize(
+    ("limits", "amounts", "early"),
+    [
+        (Limits(rpm=3), (9, 9), False),  # a request that was made stays made
+        (Limits(rpd=3), (9, 9), False),
+        (Limits(tpm=100), (20, 30), True),
+        (Limits(otpm=50), (99, 25), True),
+        (Limits(tpm=100, rpm=2), (20, 30), False),
+        (Limits(tpm=100, rpm=3), (20, 30), True),
+    ],
+)
+def test_it_tells_whether_a_lease_that_is_settled_may_make_room_before_time_does(limits, amounts, early):
+    desk = Desk(limits)
+    leases = []
+    while not isinstance(answer := desk.ask(*amounts), Refusal):
+        leases.append(answer)
+    assert answer.early == early
+    for lease in leases:
+        lease.settle(Usage(*amounts))
+    assert not desk.refused(*amounts).early
+
+
+@pytest.mark.parametrize(
     ("limits", "amounts", "reason"),
     [
         (Limits(tpm=100), (60, 41), "tpm 100 is less than this call's 101"),

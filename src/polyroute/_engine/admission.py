@@ -101,7 +101,7 @@ async def admit_in_turn(waits: dict[str, Wait], request: R, run: Run) -> tuple[L
         del waits[wait.seat.id]
         if wait.opens is None:
             continue  # It will never fit.
-        if _is_late(wait.opens, run):
+        if _is_late(wait.refusal, wait.opens, run):
             run.late = run.late or _timed_out(wait, wait.refusal, run)
             continue
         began = anyio.current_time()
@@ -127,9 +127,9 @@ def _outlook(wait: Wait, run: Run) -> tuple[int, float]:
     return (0 if queue is None else len(queue), inf if wait.opens is None else wait.opens)
 
 
-def _is_late(opens: float, run: Run) -> bool:
+def _is_late(refusal: Refusal, opens: float, run: Run) -> bool:
     """Whether the call's time is over by then; where a call that ends may make room, nobody knows."""
-    return run.deadline is not None and run.deadline <= opens < inf
+    return run.deadline is not None and run.deadline <= opens < inf and not refusal.early
 
 
 def _exclude(seat: Seat, refusal: Refusal, run: Run) -> None:
@@ -214,8 +214,9 @@ async def _in_turn(wait: Wait, request: Request, run: Run) -> Lease | Refusal | 
             _exclude(seat, room, run)
             if room.retry_after is None:
                 return room
-            opens = queue.opens = now + max(room.retry_after, _MOMENT)
-            if _is_late(opens, run):
+            opens = now + max(room.retry_after, _MOMENT)
+            queue.opens = -inf if room.early else opens
+            if _is_late(room, opens, run):
                 return room
             await ticket.called(min(until, opens))
         return room

@@ -184,12 +184,14 @@ class OpenAttempt(Generic[R]):
     def close(self, error: PolyrouteError | None = None, *, flaw: float = 0.0) -> Attempt:
         """End it: give its place back, work out its cost, and let everybody learn from it. *flaw* is how
         bad an answer is in itself, from 0.0 to 1.0."""
+        self.outrun = False  # It has come to its end by itself, be it in the same moment as the other.
         record = self._record(error)
         self._give_back(error, record)
         run, state = self.run, self.state
         run.history.append(record)
         rehearsed = self.seat.id in run.failing  # Nothing of a rehearsal is true.
-        counted = not rehearsed and not hurried(error, self.request.timeout, self.seat.timeout)
+        slight = error is not None and hurried(error, self.request.timeout, self.seat.timeout)
+        counted = not rehearsed and not slight
         if counted:
             learn(state, record)
             if run.streams or self.leg.hedge is not None or error is not None:

@@ -85,6 +85,7 @@ class _Race(Generic[R, Reply]):
         self._anyone_left = anyone_left
         self._scope = anyio.CancelScope()  # around the first attempt, as long as it lasts
         self._decided = anyio.Event()  # The second attempt has answered or failed.
+        self._over = False
         self._outcome: tuple[Attempt | None, Reply | None] = (None, None)
         self._failure: BaseException | None = None
 
@@ -94,13 +95,14 @@ class _Race(Generic[R, Reply]):
         try:
             outcome = await self._outcome_of_both()
         finally:
-            relayed = self._outcome[1] if isinstance(self._outcome[1], _Relayed) else None
-            if relayed is not None:
-                relayed.aside = aside
-            if relayed is None:
-                await aside.aclose()
-            elif relayed is not outcome[1]:
-                await relayed.aclose()  # It was a moment too late, or nobody is there to read it.
+            self._over = True
+            if isinstance(outcome[1], _Relayed):
+                outcome[1].aside = aside
+            else:
+                with suppress(PolyrouteError):
+                    await aside.aclose()
+                if isinstance(self._outcome[1], _Relayed):
+                    await self._outcome[1].aclose()
         past, reply = outcome
         if self._second is not None and isinstance(reply, ChatResponse | EmbedResponse):
             return past, self._counted(reply)
@@ -146,6 +148,10 @@ class _Race(Generic[R, Reply]):
         if reply is None:
             self._decided.set()
             return
+        if self._over:  # It was a moment too late.
+            if isinstance(reply, Committed):
+                await reply.aclose()
+            return
         self._first.outrun = True
         self._scope.cancel()
         if not isinstance(reply, Committed):
@@ -179,7 +185,7 @@ class _Race(Generic[R, Reply]):
     def _counted(self, reply: ChatResponse[Any] | EmbedResponse) -> Reply:
         """The reply with the loser's cost, which is known only now; the record of who answered comes last."""
         winner, history = self._first, self._first.run.history
-        if self._second is not None and self._first.outrun:
+        if self._second is not None and self._second.seat.id == reply.deployment:
             winner = self._second
         good = [place for place, past in enumerate(history) if past.deployment == winner.seat.id]
         history.append(history.pop(good[-1]))
@@ -206,6 +212,8 @@ class _Relayed:
         self.aside: Aside | None = None  # the work of `drive`
         self._stream = stream
         self._response: ChatResponse[Any] | None = None
+        self._left = False
+        self._listens = False  # The task waits for the host, and not for a reader.
         ends = anyio.create_memory_object_stream[ChatChunk](0)
         self._sending: MemoryObjectSendStream[ChatChunk] = ends[0]
         self._receiving: MemoryObjectReceiveStream[ChatChunk] = ends[1]
@@ -214,22 +222,20 @@ class _Relayed:
         """Hand on every chunk, and close the stream; in the task that opened it."""
         stream = self._stream
         try:
-            while (chunk := await stream.next()) is not None:
-                if not await self._taken(chunk):
-                    # Left early. No scope of ours is around this, since some of its own may be open.
-                    await stream.chunks.aclose()
+            while not self._left:
+                self._listens = True
+                chunk = await stream.next()
+                self._listens = False
+                if chunk is None:
+                    self._response = await stream.finish()
                     return
-            self._response = await stream.finish()
+                with suppress(anyio.BrokenResourceError):  # It is left now.
+                    await self._sending.send(chunk)
+            # No scope of ours is around this, since some of the provider's own may be open.
+            await stream.chunks.aclose()
         finally:
             self._sending.close()
             await stream.aclose()
-
-    async def _taken(self, chunk: ChatChunk) -> bool:
-        try:
-            await self._sending.send(chunk)
-        except anyio.BrokenResourceError:
-            return False
-        return True
 
     @property
     def attempt(self) -> OpenAttempt[ChatRequest]:
@@ -257,7 +263,7 @@ class _Relayed:
 
     async def _end(self) -> None:
         """End the task, if it is not over; raises what has ended that before its time."""
-        told = self._sending.statistics().tasks_waiting_send  # It waits for a reader, and not for the host.
+        self._left = True
         self._receiving.close()
         if self.aside is not None:
-            await self.aside.aclose(grace=CLOSING if told else 0.0)
+            await self.aside.aclose(grace=0.0 if self._listens else CLOSING)

@@ -33,7 +33,8 @@ class Run:
     out and why; its *decision*. *format* is the wire format that the call's `extra` speaks,
     *space* the vector space of the embeddings it was begun with. *failing* are the ids of those that
     fail in a rehearsal. *goes_on* says how a stream that broke goes on, and *before* what it said,
-    where that is carried on. *degrade* is what is said when nobody answers.
+    where that is carried on. *degrade* is what is said when nobody answers, and *late* the error of a call
+    for which there is no room in time.
     """
 
     plan: Plan

@@ -147,18 +147,22 @@ class _State:
 
     def _refusal(self, amounts: Amounts, now: float) -> Refusal:
         moment, reason = self._barred, "the host asked to be left alone"
+        early = self.leases > 0 and moment <= now
         for bound in self._bounds:
             amount = amounts[bound.kind]
             if amount > bound.limit:
                 return Refusal(None, f"{bound.name} {bound.limit} is less than this call's {amount}")
-            if (opens := bound.opens(amount, now)) > moment:
+            opens = bound.opens(amount, now)
+            if opens > now and bound.kind == REQUESTS and bound.log.span < inf:
+                early = False  # A request that was made stays made, whatever it used.
+            if opens > moment:
                 moment, reason = opens, bound.reason(amount, opens)
         if moment == inf:
             return Refusal(inf, f"{reason} until a call ends")
         wait = moment - now
         while now + wait < moment:  # It is rounded, and who waits so long is not to come too early.
             wait = nextafter(wait, inf)
-        return Refusal(wait, f"{reason} for {ceil(wait * 10) / 10:g} s")
+        return Refusal(wait, f"{reason} for {ceil(wait * 10) / 10:g} s", early)
 
     def _come_to(self, now: float) -> None:
         """Let go of what is over by *now*."""
