@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from polyroute._version import (
         __version__,
     )
+    from polyroute.deadlines import (
+        Deadline,
+    )
     from polyroute.deployments import (
         Call,
-        Deadline,
         Deployment,
         EmbedCall,
         Route,
@@ -298,7 +300,8 @@ __all__ = [
 # Where each of them lives; the module is loaded where the name is first used.
 _HOMES = {
     "polyroute._version": "__version__",
-    "polyroute.deployments": "Call Deadline Deployment EmbedCall Route",
+    "polyroute.deadlines": "Deadline",
+    "polyroute.deployments": "Call Deployment EmbedCall Route",
     "polyroute.errors": "AllAttemptsFailedError AttemptError AttemptTimeoutError AuthenticationError BadRequestError BudgetExceededError ConfigurationError ConnectError ContentFilterError ContextWindowExceededError DeadlineExceededError FleetError GuardError LimitTimeoutError NoDeploymentAvailableError NotFoundError OutputValidationError OverloadedError PermissionDeniedError PolyrouteError ProviderError QuotaExhaustedError RateLimitError ReadError RejectedError RequestError ResponseDecodeError ServerError StreamInterruptedError TransportError UnknownModelError UnsupportedParameterError",
     "polyroute.events": "AttemptEnded AttemptStarted BreakerClosed BreakerOpened CallDequeued CallQueued DeploymentBarred DeploymentPaused DeploymentResumed DeploymentsReplaced Event EventStream EventsLost LimitLearned PartFailed ProbeEnded ReplyDegraded StreamBroke",
     "polyroute.protocols": "Cache CacheEntry Choice EmbedFormat Fallback Feedback FleetView GiveUp HTTPRequest HTTPResponse LearningLimiter Lease Limiter Middleware Provider Refusal Retry RetryPolicy Strategy StreamDecoder Transport Vitals WireFormat",

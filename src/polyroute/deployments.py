@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from math import inf, isfinite
+from math import isfinite
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from polyroute.capabilities import ARGUMENTS, check_capabilities, lacking_of_family
+from polyroute.deadlines import Deadline
 from polyroute.errors import ConfigurationError, PolyrouteError, did_you_mean
 from polyroute.replies import ChatResponse, RateLimits
 from polyroute.settings import CircuitBreaker, Hedge, Limits, Price, Secret, SupportsSecret, Timeout
 from polyroute.types import ChatRequest, EmbedRequest
 
 if TYPE_CHECKING:
-    from anyio import CancelScope
-
     from polyroute.protocols import Provider, RetryPolicy, Strategy
 
-__all__ = ["ApiKey", "Call", "Deadline", "Deployment", "EmbedCall", "Route"]
+__all__ = ["ApiKey", "Call", "Deployment", "EmbedCall", "Route", "Rung"]
 
 Rung: TypeAlias = "str | ChatResponse[Any] | Callable[[ChatRequest, PolyrouteError], Awaitable[str | ChatResponse[Any] | None]]"
 """What is said where nobody answers: a text, a reply, or an async function of the request and the error
@@ -212,74 +211,6 @@ class Route:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params or {})))
 
 
-class Deadline:
-    """The moment by which an attempt must show its next sign of life.
-
-    It holds the whole way for a plain reply; for a stream it moves on with each token. Times are
-    moments on the event loop's clock; *end* is that of the whole call, *scope* what cancels the
-    attempt, where the engine does so itself, and *waits* says that somebody has begun to wait since
-    the last token. *min_rate* is the floor of a stream, in tokens a second.
-    """
-
-    __slots__ = (
-        "_asked", "_between_tokens", "_grace", "_moves", "_pace", "_tokens", "_waited", "_whole",
-        "at", "end", "phase", "scope", "waits",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        end: float = inf,
-        *,
-        attempt: float = inf,
-        first_token: float = inf,
-        between_tokens: float | None = None,
-        min_rate: float | None = None,
-    ) -> None:
-        self.end: float = end
-        self._whole = min(end, attempt)
-        self._between_tokens = inf if between_tokens is None else between_tokens
-        self._grace = _GRACE if between_tokens is None else 1.5 * between_tokens
-        self._pace = inf if not min_rate else 1 / min_rate
-        self._tokens = 0
-        self._asked = self._waited = 0.0
-        self._moves = False
-        self.waits: bool = False
-        self.at: float = min(self._whole, first_token)
-        self.phase: str = "first_token" if first_token < self._whole else "attempt"
-        self.scope: CancelScope | None = None
-
-    def by(self, now: float) -> float:
-        """When a wait that begins *now* must end.
-
-        The time between tokens runs from the first wait after a token, so that a slow consumer is
-        not taken for a slow host, and a host's comments do not win it time.
-        """
-        if self._moves:
-            self._moves = False
-            self.waits = True
-            self._asked = now
-            self.phase = "between_tokens"
-            patience = min(self._between_tokens, self._grace + self._tokens * self._pace - self._waited)
-            self.at = min(self.end, now + patience)
-        return self.at
-
-    def token_passed(self, tokens: int = 1, now: float | None = None) -> None:
-        """Count the next wait anew: about *tokens* tokens of a stream were handed on, *now* if somebody
-        `waits`."""
-        if self.waits and now is not None:
-            self._waited += now - self._asked
-            self.waits = False
-        self._tokens += tokens
-        self._moves = True
-
-    def head_came(self) -> None:
-        """Lift the wait for the first token: a plain reply has begun."""
-        self.phase = "attempt"
-        self.at = self._whole
-        if self.scope is not None:
-            self.scope.deadline = self._whole
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Addressed:
     """A request on its way to one deployment.
@@ -376,8 +307,6 @@ def attempt_timeout(owner: str, given: Timeout | float | None) -> Timeout | None
         raise ConfigurationError(f"{owner}: timeout is a Timeout(…) or a number of seconds, not {given!r}")
     return Timeout(attempt=given)
 
-
-_GRACE = 30.0  # seconds that a floor allows on top, where the wait between tokens has no limit of its own
 
 _MODEL = re.compile(r"[A-Za-z0-9_.-]+/[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 

@@ -60,8 +60,8 @@ class State:
 
     *held* says that something may: that it is *paused*, or its *breaker* not closed. *retries* are
     the second tries that it has in hand. *barred* is from when until when its host wants to be left
-    alone. *answers* and *first_tokens* are samples of its times. *told* reads what its host last told
-    of its limits, and says when that was; *room* gives what our own count leaves of them, and
+    alone. *answers* and *first_tokens* are samples of its times. *started* is when the newest attempt
+    began. *told* reads what its host last told of its limits, and says when that was, or a little before; *room* gives what our own count leaves of them, and
     *heed* takes what the host tells into that. *unwell_until* is how long a failed probe holds.
     """
 
@@ -80,6 +80,7 @@ class State:
     answers: Samples | None = None
     first_tokens: Samples | None = None
     waiting: int = 0
+    started: float = 0.0
     told: tuple[Callable[[], RateLimits | None], float] | None = None
     room: Callable[[], float] | None = None
     heed: Callable[[RateLimits], None] | None = None
@@ -112,7 +113,7 @@ class State:
     def hear(self, read: Callable[[], RateLimits | None]) -> None:
         """Take what the host tells of its limits with a reply's head: read at once where it is to be
         heeded, else when somebody asks."""
-        self.told = (read, anyio.current_time())
+        self.told = (read, self.started)
         if self.heed is not None and (told := read()) is not None:
             self.heed(told)
 

@@ -28,7 +28,8 @@ class Gathered:
     """The chunks of one choice of a reply, put together as they come."""
 
     __slots__ = (
-        "_calls", "_choices", "_finish_reason", "_id", "_logprobs", "_model", "_refusal", "_segments", "usage"
+        "_calls", "_choices", "_finish_reason", "_id", "_logprobs", "_model", "_refusal", "_segments", "_words",
+        "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class Gathered:
     def _clear(self) -> None:
         # Runs of text and of reasoning in the wire's order, between them what is opaque, and calls by index.
         self._segments: list[tuple[type[Text | Reasoning], list[str]] | Opaque | int] = []
+        self._words: list[str] | None = None  # the last of them, while it is a run of text
         self._calls: dict[int, _Call] = {}
         self._refusal: list[str] = []
         self._logprobs: list[TokenLogprob] = []
@@ -66,7 +68,10 @@ class Gathered:
             choice.add(replace(chunk, index=0, restarted=False))
             return
         if chunk.text:
-            self._say(Text, chunk.text)
+            if self._words is not None:  # as nearly always
+                self._words.append(chunk.text)
+            else:
+                self._say(Text, chunk.text)
         if chunk.reasoning:
             self._say(Reasoning, chunk.reasoning)
         if chunk.refusal:
@@ -75,6 +80,7 @@ class Gathered:
             self._called(chunk.tool_call_delta)
         if chunk.opaque is not None:
             self._segments.append(chunk.opaque)
+            self._words = None
         if chunk.logprobs is not None:
             self._logprobs.extend(chunk.logprobs)
         if chunk.finish_reason is not None:
@@ -86,14 +92,17 @@ class Gathered:
         last = self._segments[-1] if self._segments else None
         if type(last) is tuple and last[0] is kind:
             last[1].append(words)
-        else:
-            self._segments.append((kind, [words]))
+            return
+        run = [words]
+        self._segments.append((kind, run))
+        self._words = run if kind is Text else None
 
     def _called(self, delta: ToolCallDelta) -> None:
         call = self._calls.get(delta.index)
         if call is None:
             call = self._calls[delta.index] = _Call()
             self._segments.append(delta.index)
+            self._words = None
         call.add(delta)
 
     @property

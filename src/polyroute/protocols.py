@@ -15,7 +15,8 @@ from polyroute.types import ChatRequest, EmbedRequest, Request, Usage
 if TYPE_CHECKING:
     from random import Random
 
-    from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
+    from polyroute.deadlines import Deadline
+    from polyroute.deployments import Call, Deployment, EmbedCall
 
 __all__ = [
     "Cache",

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from polyroute import ChatChunk, ChatRequest, ChatResponse, Deployment, PolyrouteError, Timeout
-from polyroute.deployments import Call, Deadline
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call
 from polyroute.gathered import Gathered
 from polyroute.protocols import WireFormat
 

@@ -16,7 +16,7 @@ from polyroute import (
     StreamInterruptedError,
     Timeout,
 )
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.testing import FakeProvider
 from tests.doubles import asked, deployment
 from tests.virtual_time import anyio_backend  # noqa: F401
@@ -216,6 +216,13 @@ MOMENTS = st.floats(0, 1e6)
 LIMITS = st.none() | st.floats(0.1, 1e4)
 
 
+def passed(deadline, tokens, now):
+    """What the engine does where a token has come."""
+    deadline.token_passed()
+    if deadline.floor is not None:
+        deadline.floor.passed(tokens, now)
+
+
 @given(
     end=MOMENTS,
     attempt=MOMENTS,
@@ -232,7 +239,7 @@ def test_no_wait_ever_outlasts_the_call_or_the_limit_between_tokens(
     now = 0.0
     for waited, tokens, read_for in steps:
         now += waited
-        deadline.token_passed(tokens, now if deadline.waits else None)
+        passed(deadline, tokens, now)
         now += read_for
         at = deadline.by(now)
         assert at <= end
@@ -248,13 +255,13 @@ def test_no_wait_ever_outlasts_the_call_or_the_limit_between_tokens(
 )
 def test_the_floor_is_the_grace_and_the_tokens_less_the_time_that_was_waited(rate, between, steps):
     deadline = Deadline(between_tokens=between, min_rate=rate)
-    deadline.token_passed()
+    passed(deadline, 1, 0.0)
     now, tokens, waited = 0.0, 1, 0.0
-    for wait, passed in steps:
+    for wait, more in steps:
         patience = 1.5 * between + tokens / rate - waited
         assert deadline.by(now) == pytest.approx(now + min(between, patience))
-        now, waited, tokens = now + wait, waited + wait, tokens + passed
-        deadline.token_passed(passed, now)
+        now, waited, tokens = now + wait, waited + wait, tokens + more
+        passed(deadline, more, now)
 
 
 def test_the_head_of_a_plain_reply_lifts_the_wait_for_the_first_token():

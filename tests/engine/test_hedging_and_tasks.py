@@ -257,6 +257,21 @@ async def test_a_stream_that_is_left_early_has_time_to_close():
         assert ends == ["closed"]
 
 
+async def test_of_a_stream_that_is_left_early_no_more_is_read():
+    told = []
+
+    class Endless(Steps):
+        async def stream(self, call):
+            while True:
+                told.append("x")
+                yield ChatChunk(text="x")
+
+    async with Router([deployment("a", Silent()), deployment("b", Endless("b", 0))], hedge=SOON) as router:
+        async with router.stream("hi") as stream:
+            await anext(stream)
+    assert len(told) <= 2
+
+
 async def test_a_stream_that_is_left_while_it_is_silent_is_closed_at_once():
     class Falters(Steps):
         async def stream(self, call):

@@ -21,7 +21,8 @@ from polyroute import (
     RateWindow,
     Timeout,
 )
-from polyroute.deployments import Call, Deadline, EmbedCall
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call, EmbedCall
 from polyroute.providers import HOSTS
 from polyroute.providers.limits_told import limits_told
 from polyroute.replies import headroom_of

@@ -27,7 +27,8 @@ from polyroute import (
     ToolCall,
     ToolResult,
 )
-from polyroute.deployments import Call, Deadline, EmbedCall
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call, EmbedCall
 from polyroute.messages import read_messages
 from polyroute.providers import HOSTS
 from polyroute.providers.openai_chat import OpenAIChat

@@ -58,7 +58,8 @@ print(json.dumps(told))
 
 BOTH_WAYS = """
 from base64 import b64decode
-from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call, Deployment, EmbedCall
 from polyroute.errors import PolyrouteError
 from polyroute.providers.formats import format_of
 from polyroute.providers.hosts import HOSTS

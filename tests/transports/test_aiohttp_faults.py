@@ -19,7 +19,7 @@ from polyroute import (
     ReadError,
     ResponseDecodeError,
 )
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.aiohttp_faults import translated
 from polyroute.transports.connector import DirectQuestion

@@ -18,7 +18,7 @@ import pytest
 import trio
 
 from polyroute import ConfigurationError, Router
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import STREAMING, TEXT, TOKENS, Do, FaultyServer, chunk, fine, slowly

@@ -19,7 +19,7 @@ from polyroute import (
     Router,
     Timeout,
 )
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.asking import address_of
 from polyroute.transports.borrowed_session import _Question

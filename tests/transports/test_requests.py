@@ -20,7 +20,7 @@ from polyroute import (
     Router,
     Timeout,
 )
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.transports.faults import translated
 from polyroute.transports.pooled import PooledTransport, _Stock
 from tests.transports.faulty_server import TEXT, FaultyServer

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from polyroute import AllAttemptsFailedError, ReadError, Router, Timeout
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import (

@@ -11,7 +11,7 @@ from math import inf
 import anyio
 import pytest
 
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.transports.until import Until
 from tests.transports.faulty_server import LAST, STREAMING, FaultyServer, Pause, chunk
 

@@ -15,7 +15,8 @@ from polyroute._engine.conclude import abandoned_usage
 from polyroute._engine.lessons import hurried, judge_end, sample
 from polyroute._engine.plan import Leg
 from polyroute._engine.run import Run
-from polyroute.deployments import Deadline, Deployment
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Deployment
 from polyroute.errors import (
     AttemptError,
     AttemptTimeoutError,
@@ -95,6 +96,7 @@ class OpenAttempt(Generic[R]):
             state.room = partial(learner.headroom, deployment)
             state.heed = partial(learner.learn, deployment)
         state.in_flight += 1
+        state.started = self.started
         self._open = True
         self._probe: Breaker | None = None
         if state.held or state.breaker is None or state.breaker.settings is not self.seat.breaker:

@@ -122,11 +122,11 @@ class Committed:
         if chunk.deployment is None:
             chunk = replace(chunk, deployment=self.attempt.deployment.id)
         self._gathered.add(chunk)
-        if chunk.has_token:
+        if chunk.text or chunk.has_token:
             deadline = self.attempt.deadline
-            deadline.token_passed(
-                len(chunk.text) // _CHARACTERS or 1, anyio.current_time() if deadline.waits else None
-            )
+            deadline.token_passed()
+            if deadline.floor is not None:
+                deadline.floor.passed(len(chunk.text) // _CHARACTERS or 1, anyio.current_time())
         if self._seam is not None:
             chunk = self._joined(chunk, self._seam)
         if chunk.finish_reason is not None and self._fails is not None and chunk.finish_reason in self._fails:

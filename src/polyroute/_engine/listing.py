@@ -10,7 +10,8 @@ import anyio
 
 from polyroute._engine.choosing import key_of
 from polyroute._engine.plan import Plan
-from polyroute.deployments import Deadline, Deployment
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Deployment
 from polyroute.errors import ConfigurationError, PolyrouteError
 from polyroute.protocols import Provider
 from polyroute.replies import Listing

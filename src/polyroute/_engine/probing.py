@@ -8,7 +8,8 @@ from typing import Protocol, cast
 import anyio
 
 from polyroute._engine.plan import Plan
-from polyroute.deployments import Call, Deadline, Deployment
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call, Deployment
 from polyroute.errors import AttemptError, AttemptTimeoutError, PolyrouteError
 from polyroute.events import PartFailed, ProbeEnded
 from polyroute.fleet import Fleet

@@ -29,7 +29,10 @@ def with_call_ids(
     many letters and digits, made of it alone, so that a conversation that has grown begins as it did
     before; and each result follows its call.
     """
-    if all(message.role != "tool" and type(message.content) is str for message in messages):
+    for message in messages:
+        if type(message.content) is not str or message.role == "tool":
+            break
+    else:
         return messages
     ids = _Ids(fits, length or _LENGTH)
     renamed = [ids.of_message(message) for message in messages]

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from polyroute._version import __version__
-from polyroute.deployments import Call, Deadline, Deployment, EmbedCall, clean
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call, Deployment, EmbedCall, clean
 from polyroute.errors import ConfigurationError, PolyrouteError
 from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
 from polyroute.providers.addresses import Address, Missing, address_of

@@ -9,7 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from polyroute.deployments import Call, Deadline, Deployment, EmbedCall
+from polyroute.deadlines import Deadline
+from polyroute.deployments import Call, Deployment, EmbedCall
 from polyroute.errors import PolyrouteError
 from polyroute.gathered import Gathered
 from polyroute.protocols import Provider, WireFormat

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.errors import AttemptError, AttemptTimeoutError, ConnectError, ReadError, ResponseDecodeError
 from polyroute.transports.faults import unconnected, unconnected_in_time
 

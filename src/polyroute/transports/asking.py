@@ -14,7 +14,7 @@ import aiohttp
 import yarl
 from aiohttp.abc import AbstractStreamWriter
 
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.errors import ConfigurationError, ConnectError
 from polyroute.protocols import HTTPRequest
 from polyroute.transports.aiohttp_faults import translated

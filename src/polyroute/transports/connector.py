@@ -9,7 +9,6 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 
 from polyroute.protocols import HTTPRequest
@@ -17,9 +16,20 @@ from polyroute.transports.asking import Question, connecting
 from polyroute.transports.gate import Gate
 from polyroute.transports.sockets import hang_up, watched
 
-__all__ = ["Connector", "DirectQuestion", "Line"]
+__all__ = ["Connector", "DirectQuestion", "Line", "Place"]
 
 _END = b"\r\n\r\n"  # of a head
+
+
+class Place:
+    """Where connections lead. *left* counts those that were left for the next call, of which some may
+    have died since; who finds one does not ask the *gate*."""
+
+    __slots__ = ("gate", "left")
+
+    def __init__(self) -> None:
+        self.gate: Gate = Gate()
+        self.left: int = 0
 
 
 class Line(ResponseHandler):
@@ -35,9 +45,11 @@ class Line(ResponseHandler):
         self._headless = False  # The head of the reply has not come yet.
         self._paused_reading = False
         self._readable: Callable[[], object] | None = None
+        self._place: Place | None = None
 
-    def begin(self) -> None:
-        """Let it be used for one request."""
+    def begin(self, place: Place) -> None:
+        """Let it be used for one request to *place*."""
+        self._place = place
         self.used, self.resting, self.heard, self._headless = True, False, False, True
         self._busy.add(self)
 
@@ -45,6 +57,8 @@ class Line(ResponseHandler):
         """Nobody uses it any more."""
         self._busy.discard(self)
         self.resting = True
+        if self._place is not None:
+            self._place.left += 1
 
     def data_received(self, data: bytes) -> None:
         if not data:  # The library goes on with what it has.
@@ -125,8 +139,7 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, keepalive_timeout=keepalive)
         self.busy: set[Line] = set()
         self._lines: WeakSet[Line] = WeakSet()
-        self._gates: dict[ConnectionKey, Gate] = {}
-        self._resting: dict[ConnectionKey, int] = {}  # how many were left, some of which may have died since
+        self._places: dict[str, Place] = {}
         # There is no public way to make the connections; where this one is gone, see `lend`.
         made = partial(Line, self._loop, self._lines, self.busy)
         self._factory = cast("partial[ResponseHandler]", made)  # To a checker, a partial is of one type only.
@@ -136,13 +149,24 @@ class Connector(aiohttp.TCPConnector):
         """How many there are: in use, and idle."""
         return len(self.busy), sum(line.resting and line.is_connected() for line in self._lines)
 
+    def place(self, origin: str) -> Place:
+        """The place that *origin* names."""
+        place = self._places.get(origin)
+        if place is None:
+            place = self._places[origin] = Place()
+        return place
+
     async def lend(
-        self, asking: aiohttp.ClientRequest, question: DirectQuestion, request: HTTPRequest
+        self, asking: aiohttp.ClientRequest, question: DirectQuestion, request: HTTPRequest, place: Place
     ) -> Connection:
-        """A connection for *asking*, whose body *question* is: one that lies idle and still stands, or a
-        new one."""
+        """A connection for *asking*, whose body *question* is: one to *place* that lies idle and still
+        stands, or a new one."""
         while True:
-            connection = await self._connected(asking, request)
+            if place.left:
+                place.left -= 1
+                connection = await self.connect(asking, [], connecting(request.connect))
+            else:
+                connection = await self._made(asking, request, place.gate)
             line = cast("ResponseHandler", connection.protocol)  # None only once it is given back.
             if not isinstance(line, Line):
                 line.force_close()  # It cannot be looked into, so it is used once.
@@ -151,27 +175,14 @@ class Connector(aiohttp.TCPConnector):
                 connection.close()
                 continue
             question.take(line)
-            line.begin()
-            connection.add_callback(partial(self._left, line, asking.connection_key))
+            line.begin(place)
+            connection.add_callback(line.rest)
             return connection
 
-    def _left(self, line: Line, key: ConnectionKey) -> None:
-        line.rest()
-        self._resting[key] = self._resting.get(key, 0) + 1
-
-    async def _connected(self, asking: aiohttp.ClientRequest, request: HTTPRequest) -> Connection:
-        """A connection, which is new only where nobody has left one."""
-        limits = connecting(request.connect)
-        key = asking.connection_key
-        if self._resting.get(key):
-            self._resting[key] -= 1
-            return await self.connect(asking, [], limits)
-        gate = self._gates.get(key)
-        if gate is None:
-            gate = self._gates[key] = Gate()
+    async def _made(self, asking: aiohttp.ClientRequest, request: HTTPRequest, gate: Gate) -> Connection:
         passage = await gate.enter(request.connect, request.deadline)
         try:
-            connection = await self.connect(asking, [], limits)
+            connection = await self.connect(asking, [], connecting(request.connect))
             passage.connected()
             return connection
         finally:

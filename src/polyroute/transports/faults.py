@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import anyio
 
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.errors import AttemptError, AttemptTimeoutError, ConnectError, ReadError, ResponseDecodeError
 
 __all__ = ["WentStaleError", "translated", "translated_body", "unconnected", "unconnected_in_time"]

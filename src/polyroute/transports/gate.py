@@ -10,7 +10,7 @@ from math import inf
 
 import anyio
 
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.transports.faults import unconnected_in_time
 
 __all__ = ["Gate", "Passage"]

@@ -80,15 +80,17 @@ class AiohttpTransport:
             options["ssl"] = self._tls
         if len(self._addresses) >= _MOST_ADDRESSES:
             self._addresses.clear()
-        address = self._addresses[text] = _Address(url, options)
+        address = self._addresses[text] = _Address(url, str(url.origin()), options)
         return address
 
 
 @dataclass(slots=True)
 class _Address:
-    """A URL, worked out once, and how it is asked: through which proxy, and with whose trust."""
+    """A URL, worked out once, with its origin, and how it is asked: through which proxy, and with whose
+    trust."""
 
     url: yarl.URL
+    origin: str
     options: _Options
 
 
@@ -138,7 +140,7 @@ async def _asked(
     asking = _Request(
         request.method, address.url, headers=headers_of(request), data=question, **address.options
     )
-    connection = await connector.lend(asking, question, request)
+    connection = await connector.lend(asking, question, request, connector.place(address.origin))
     try:
         line = connection.protocol
         assert line is not None  # noqa: S101 - it has just been opened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 
 __all__ = ["Until"]
 

@@ -19,7 +19,7 @@ from polyroute import (
     Router,
     Timeout,
 )
-from polyroute.deployments import Deadline
+from polyroute.deadlines import Deadline
 from polyroute.protocols import HTTPRequest
 from polyroute.providers.credentials import GoogleToken
 from tests.providers.gemini.wire import candidate, reply
