@@ -7,8 +7,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-
 from polyroute._engine import pipeline
 from polyroute._engine.explain import explain
 from polyroute._engine.listing import listings
@@ -172,7 +170,7 @@ class Door:
             read = _merged({name: value for name, value in self.defaults.items() if name in known}, read)
         target = plan.target(read.get("model"), fallbacks=read.get("fallbacks", True))
         total = target.timeout.merged(read.get("timeout")).total
-        now = anyio.current_time()
+        now = core.fleet.now
         read["deadline"] = deadline = None if total is None else now + total
         return read, Run(plan, core.fleet, None if plan.suspends else now, deadline, degrade=target.degrade)
 

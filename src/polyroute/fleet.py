@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ class Fleet:
         self.queues: dict[object, Queue] = {}
         self.credit: dict[Hedge, float] = {}
         self._rng = rng
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __getitem__(self, deployment: Deployment | str, /) -> Vitals:
         id = deployment if isinstance(deployment, str) else deployment.id
@@ -235,7 +237,12 @@ class Fleet:
 
     @property
     def now(self) -> float:
-        return anyio.current_time()
+        """`anyio.current_time()`, at a tenth of its cost where the loop is the one of the last time."""
+        loop = asyncio._get_running_loop()  # noqa: SLF001 - it is documented, and raises nothing
+        if loop is None or (loop is not self._loop and asyncio.current_task(loop) is None):
+            return anyio.current_time()  # Another library's loop, which may be a guest in asyncio's.
+        self._loop = loop
+        return loop.time()
 
     @property
     def rng(self) -> Random:

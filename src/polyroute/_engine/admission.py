@@ -13,7 +13,7 @@ from typing import TypeVar
 import anyio
 
 from polyroute._engine.attempt import OpenAttempt
-from polyroute._engine.choosing import candidates_of, choose
+from polyroute._engine.choosing import candidates_of, choice_of
 from polyroute._engine.plan import Leg, Seat
 from polyroute._engine.run import Run
 from polyroute.deployments import Deployment
@@ -69,7 +69,10 @@ async def admit(
     """
     roomy = candidates
     while roomy:
-        choice = chosen or await choose(request, roomy, run, leg.strategy)
+        choice = chosen
+        if choice is None:
+            picked = await leg.strategy.choose(request, roomy, tuple(run.history), run.fleet)
+            choice = choice_of(picked, roomy, leg.strategy)
         if choice is None:
             return None
         seat = leg.seats[choice.deployment.id or ""]

@@ -89,7 +89,7 @@ class OpenAttempt(Generic[R]):
         self.deadline = _NEVER
         self._reason = reason
         self._kind: AttemptKind = kind or _kind(run, deployment)
-        self.started = run.began if run.began is not None and not run.history else anyio.current_time()
+        self.started = run.began if run.began is not None and not run.history else run.fleet.now
         state = self.state = run.fleet.state(self.seat.id)
         self._lease = lease
         if self.seat.limited and state.room is None and (learner := run.plan.learner) is not None:
@@ -245,7 +245,7 @@ class OpenAttempt(Generic[R]):
         return Attempt(
             deployment=self.seat.id,
             started=self.started,
-            ended=anyio.current_time(),
+            ended=self.run.fleet.now,
             error=error,
             ttft=self.ttft,
             usage=usage,

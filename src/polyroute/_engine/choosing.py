@@ -15,7 +15,7 @@ from polyroute.errors import AttemptError, ConfigurationError
 from polyroute.protocols import Choice, Strategy
 from polyroute.types import Request
 
-__all__ = ["akin", "candidates_of", "choose", "key_of", "kin", "rested", "untried", "unwell"]
+__all__ = ["akin", "candidates_of", "choice_of", "key_of", "kin", "rested", "untried", "unwell"]
 
 _EPSILON = 1e-3  # seconds; what adding and subtracting moments may lose
 
@@ -32,7 +32,7 @@ def candidates_of(request: Request, leg: Leg, run: Run, *, despite: bool = False
         format=run.format,
         space=run.space,
         states=run.fleet.states,
-        now=run.began if run.began is not None and not run.history else anyio.current_time(),
+        now=run.began if run.began is not None and not run.history else run.fleet.now,
         chance=run.chance,
         despite=despite,
     )
@@ -64,11 +64,10 @@ def rested(candidates: Sequence[Deployment], run: Run) -> Sequence[Deployment]:
     return [each for each in candidates if not barred.get(each.id or "")] or candidates
 
 
-async def choose(
-    request: Request, candidates: Sequence[Deployment], run: Run, strategy: Strategy
+def choice_of(
+    picked: Deployment | Choice | None, candidates: Sequence[Deployment], strategy: Strategy
 ) -> Choice | None:
-    """The strategy's pick; None ends the leg."""
-    picked = await strategy.choose(request, candidates, tuple(run.history), run.fleet)
+    """What *strategy* has picked among *candidates*, with its reason; None ends the leg."""
     if picked is None:
         return None
     choice = picked if isinstance(picked, Choice) else Choice(picked, f"{type(strategy).__name__} chose it")

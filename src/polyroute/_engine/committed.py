@@ -67,7 +67,7 @@ class Committed:
             self._ready.append(chunk)
             if chunk.has_token:
                 if attempt.ttft is None:
-                    attempt.ttft = anyio.current_time() - attempt.started
+                    attempt.ttft = attempt.run.fleet.now - attempt.started
                 kept_back -= 1
                 if kept_back <= 0 and not attempt.leg.judges:
                     return
@@ -137,7 +137,7 @@ class Committed:
         """The chunk without what it repeats of the part before; it may be held back for a while."""
         attempt = self.attempt
         if attempt.ttft is None and chunk.has_token:
-            attempt.ttft = anyio.current_time() - attempt.started
+            attempt.ttft = attempt.run.fleet.now - attempt.started
         text = seam.feed(chunk.text) if chunk.text else ""
         if chunk.finish_reason is not None or chunk.tool_call_delta is not None or chunk.refusal:
             text += seam.end()  # No text of the same run follows.

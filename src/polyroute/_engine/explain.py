@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 
-from polyroute._engine.choosing import candidates_of, choose, untried
+from polyroute._engine.choosing import candidates_of, choice_of, untried
 from polyroute._engine.run import Run
 from polyroute.replies import Decision, Ranked
 from polyroute.types import ChatRequest
@@ -23,7 +23,10 @@ async def explain(request: ChatRequest, run: Run) -> Decision:
     for leg in run.plan.target(request.model, fallbacks=request.fallbacks).legs:
         strategy = copy(leg.strategy)
         candidates = untried(candidates_of(request, leg, run), run)
-        while candidates and (choice := await choose(request, candidates, run, strategy)):
+        while candidates:
+            picked = await strategy.choose(request, candidates, tuple(run.history), run.fleet)
+            if (choice := choice_of(picked, candidates, strategy)) is None:
+                break
             run.take(leg, choice, candidates, request.kind)
             id = choice.deployment.id or ""
             ranking.append(Ranked(id, choice.reason, (choice.scores or {}).get(id), leg.route))

@@ -7,7 +7,7 @@ cookies, redirects, traces and a second set of limits.
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -87,11 +87,20 @@ class AiohttpTransport:
 @dataclass(slots=True)
 class _Address:
     """A URL, worked out once, with its origin, and how it is asked: through which proxy, and with whose
-    trust."""
+    trust. The headers that were sent there last are mostly those that are sent next."""
 
     url: yarl.URL
     origin: str
     options: _Options
+    _last: tuple[object, list[tuple[str, str]]] = field(default=(None, []), repr=False)
+
+    def headers_of(self, request: HTTPRequest) -> list[tuple[str, str]]:
+        """The request's headers as aiohttp wants them."""
+        given, headers = self._last
+        if given is not request.headers:
+            headers = headers_of(request)
+            self._last = (request.headers, headers)
+        return headers
 
 
 class _Options(dict[str, Any]):
@@ -138,7 +147,7 @@ async def _asked(
 ) -> aiohttp.ClientResponse:
     """What a session does, but for what is of no use here: cookies, redirects, traces."""
     asking = _Request(
-        request.method, address.url, headers=headers_of(request), data=question, **address.options
+        request.method, address.url, headers=address.headers_of(request), data=question, **address.options
     )
     connection = await connector.lend(asking, question, request, connector.place(address.origin))
     try:

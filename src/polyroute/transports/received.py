@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any, Self
 
 import anyio
@@ -22,6 +30,32 @@ _UNWINDING = 1.0
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
+class Headers(Mapping[str, str]):
+    """A reply's headers by their names in lower case, read when somebody looks: few are ever looked at."""
+
+    __slots__ = ("_raw", "_read")
+
+    def __init__(self, raw: RawHeaders) -> None:
+        self._raw = raw
+        self._read: dict[str, str] | None = None
+
+    def _known(self) -> dict[str, str]:
+        if self._read is None:
+            self._read = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw
+            }
+        return self._read
+
+    def __getitem__(self, name: str) -> str:
+        return self._known()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+
 class Received:
     """An `HTTPResponse` over any library's stream of raw bytes.
 
@@ -33,7 +67,7 @@ class Received:
     """
 
     __slots__ = (
-        "_chunks", "_close", "_count", "_headers", "_inflater", "_raw", "_translate", "_unpacking", "_whole", "status"
+        "_chunks", "_close", "_count", "_inflater", "_raw", "_translate", "_unpacking", "_whole", "status"
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +81,6 @@ class Received:
     ) -> None:
         self.status: int = status
         self._raw = headers
-        self._headers: dict[str, str] | None = None
         self._chunks = chunks
         self._close: Callable[[bool], Awaitable[None]] | None = close
         self._translate = translate
@@ -63,12 +96,8 @@ class Received:
             raise ResponseDecodeError(fault)
 
     @property
-    def headers(self) -> dict[str, str]:
-        if self._headers is None:
-            self._headers = {
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw
-            }
-        return self._headers
+    def headers(self) -> Mapping[str, str]:
+        return Headers(self._raw)
 
     async def read(self) -> bytes:
         whole = await anext(self, b"")
