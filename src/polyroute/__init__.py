@@ -78,13 +78,10 @@ if TYPE_CHECKING:
         Cache,
         CacheEntry,
         Choice,
-        EmbedFormat,
         Fallback,
         Feedback,
         FleetView,
         GiveUp,
-        HTTPRequest,
-        HTTPResponse,
         LearningLimiter,
         Lease,
         Limiter,
@@ -94,10 +91,7 @@ if TYPE_CHECKING:
         Retry,
         RetryPolicy,
         Strategy,
-        StreamDecoder,
-        Transport,
         Vitals,
-        WireFormat,
     )
     from polyroute.providers import (
         HOSTS,
@@ -164,6 +158,14 @@ if TYPE_CHECKING:
         ToolCall,
         ToolResult,
         Usage,
+    )
+    from polyroute.wire import (
+        EmbedFormat,
+        HTTPRequest,
+        HTTPResponse,
+        StreamDecoder,
+        Transport,
+        WireFormat,
     )
 
 __all__ = [
@@ -304,7 +306,8 @@ _HOMES = {
     "polyroute.deployments": "Call Deployment EmbedCall Route",
     "polyroute.errors": "AllAttemptsFailedError AttemptError AttemptTimeoutError AuthenticationError BadRequestError BudgetExceededError ConfigurationError ConnectError ContentFilterError ContextWindowExceededError DeadlineExceededError FleetError GuardError LimitTimeoutError NoDeploymentAvailableError NotFoundError OutputValidationError OverloadedError PermissionDeniedError PolyrouteError ProviderError QuotaExhaustedError RateLimitError ReadError RejectedError RequestError ResponseDecodeError ServerError StreamInterruptedError TransportError UnknownModelError UnsupportedParameterError",
     "polyroute.events": "AttemptEnded AttemptStarted BreakerClosed BreakerOpened CallDequeued CallQueued DeploymentBarred DeploymentPaused DeploymentResumed DeploymentsReplaced Event EventStream EventsLost LimitLearned PartFailed ProbeEnded ReplyDegraded StreamBroke",
-    "polyroute.protocols": "Cache CacheEntry Choice EmbedFormat Fallback Feedback FleetView GiveUp HTTPRequest HTTPResponse LearningLimiter Lease Limiter Middleware Provider Refusal Retry RetryPolicy Strategy StreamDecoder Transport Vitals WireFormat",
+    "polyroute.protocols": "Cache CacheEntry Choice Fallback Feedback FleetView GiveUp LearningLimiter Lease Limiter Middleware Provider Refusal Retry RetryPolicy Strategy Vitals",
+    "polyroute.wire": "EmbedFormat HTTPRequest HTTPResponse StreamDecoder Transport WireFormat",
     "polyroute.meanings": "MEANINGS",
     "polyroute.providers": "ErrorRow HOSTS HTTPProvider Host",
     "polyroute.replies": "Attempt ChatChunk ChatResponse Decision EmbedResponse Exclusion Listing Ranked RateLimits RateWindow ToolCallDelta Trace",

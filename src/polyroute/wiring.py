@@ -25,11 +25,12 @@ from polyroute.deployments import (
 from polyroute.door import Core
 from polyroute.errors import ConfigurationError, did_you_mean
 from polyroute.fleet import Fleet
-from polyroute.protocols import Limiter, Middleware, Provider, RetryPolicy, Strategy, Transport
+from polyroute.protocols import Limiter, Middleware, Provider, RetryPolicy, Strategy
 from polyroute.retries import ExponentialBackoff
 from polyroute.settings import CircuitBreaker, Hedge, Probes, Timeout, unbuilt
 from polyroute.strategies import Ordered
 from polyroute.transports.choosing import check_transport, name_of, transport_of
+from polyroute.wire import Transport
 
 __all__ = ["Options", "Providers", "Wiring", "checked_probes", "unbuilt_options"]
 

@@ -11,7 +11,7 @@ from polyroute import ChatChunk, ChatRequest, ChatResponse, Deployment, Polyrout
 from polyroute.deadlines import Deadline
 from polyroute.deployments import Call
 from polyroute.gathered import Gathered
-from polyroute.protocols import WireFormat
+from polyroute.wire import WireFormat
 
 __all__ = ["call", "cut", "gathered", "said", "sent", "told"]
 

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 from hypothesis.strategies import SearchStrategy
 
 from polyroute import Deployment, PolyrouteError
-from polyroute.protocols import WireFormat
 from polyroute.providers import HOSTS, Host
 from polyroute.providers.formats import format_of
+from polyroute.wire import WireFormat
 
 __all__ = ["JSON", "Failure", "Format"]
 

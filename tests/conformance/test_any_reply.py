@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyroute import ChatRequest, ChatResponse, Deployment, FleetError, Message, PolyrouteError, Router
-from polyroute.protocols import WireFormat
 from polyroute.providers.scrub import Secrets, scrubbed
+from polyroute.wire import WireFormat
 from tests.conformance.driving import call, sent
 from tests.conformance.formats import on_each_format
 from tests.providers.strategies import MANY

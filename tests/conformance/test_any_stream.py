@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyroute import Deployment, ReadError, Usage
-from polyroute.protocols import WireFormat
+from polyroute.wire import WireFormat
 from tests.conformance.driving import call, cut, gathered, said, told
 from tests.conformance.format import Format
 from tests.conformance.formats import on_each_format

@@ -27,8 +27,8 @@ from polyroute import (
     ToolResult,
     UnsupportedParameterError,
 )
-from polyroute.protocols import HTTPRequest, WireFormat
 from polyroute.types import Part
+from polyroute.wire import HTTPRequest, WireFormat
 from tests.conformance.driving import call, gathered, sent, told
 from tests.conformance.format import JSON, Format
 from tests.conformance.formats import ALL

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from random import Random
 
 from polyroute import PolyrouteError, Router
-from polyroute.protocols import HTTPRequest
+from polyroute.wire import HTTPRequest
 from tests.conformance.format import JSON
 from tests.goldens.dialects import KEY, Dialect
 from tests.goldens.features import FEATURES, QUESTION, STREAMED, Feature

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polyroute import Deployment
-from polyroute.protocols import WireFormat
 from polyroute.providers import HOSTS
 from polyroute.providers.formats import format_of
+from polyroute.wire import WireFormat
 from tests.conformance.format import JSON, Format
 from tests.conformance.formats import ALL
 from tests.goldens import replies

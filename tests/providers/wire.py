@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polyroute import ChatChunk, ChatResponse, Deployment, EmbedResponse, FleetError, PolyrouteError, Router
-from polyroute.protocols import HTTPRequest
+from polyroute.wire import HTTPRequest
 
 __all__ = [
     "OK",

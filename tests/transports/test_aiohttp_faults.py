@@ -20,10 +20,10 @@ from polyroute import (
     ResponseDecodeError,
 )
 from polyroute.deadlines import Deadline
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.aiohttp_faults import translated
 from polyroute.transports.connector import DirectQuestion
 from polyroute.transports.over_aiohttp import AiohttpTransport
+from polyroute.wire import HTTPRequest
 from tests.transports.faulty_server import (
     STREAMING,
     Do,

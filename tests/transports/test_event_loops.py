@@ -19,8 +19,8 @@ import trio
 
 from polyroute import ConfigurationError, Router
 from polyroute.deadlines import Deadline
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.pooled import PooledTransport
+from polyroute.wire import HTTPRequest
 from tests.transports.faulty_server import STREAMING, TEXT, TOKENS, Do, FaultyServer, chunk, fine, slowly
 from tests.transports.kinds import (
     SESSION,

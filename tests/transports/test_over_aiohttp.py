@@ -20,10 +20,10 @@ from polyroute import (
     Timeout,
 )
 from polyroute.deadlines import Deadline
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.asking import address_of
 from polyroute.transports.borrowed_session import _Question
 from polyroute.transports.over_aiohttp import AiohttpTransport
+from polyroute.wire import HTTPRequest
 from tests.transports.faulty_server import (
     CHAT,
     STREAMING,

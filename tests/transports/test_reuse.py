@@ -9,8 +9,8 @@ import pytest
 
 from polyroute import AllAttemptsFailedError, ReadError, Router, Timeout
 from polyroute.deadlines import Deadline
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.pooled import PooledTransport
+from polyroute.wire import HTTPRequest
 from tests.transports.faulty_server import (
     CHAT,
     TEXT,

@@ -19,11 +19,11 @@ import anyio
 
 from polyroute.deployments import Deployment, clean
 from polyroute.errors import AttemptTimeoutError, AuthenticationError, ConfigurationError, ConnectError
-from polyroute.protocols import HTTPRequest
 from polyroute.providers.addresses import Missing, environment, region_of
 from polyroute.providers.aws_signature import AWSKeys, moment_of, signature
 from polyroute.providers.hosts import Host
 from polyroute.settings import Secret
+from polyroute.wire import HTTPRequest
 
 __all__ = ["Credentials", "Proof", "credentials_of", "key_header", "key_of", "keyless"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from polyroute.errors import ConfigurationError
-from polyroute.protocols import WireFormat
 from polyroute.providers.hosts import Host
+from polyroute.wire import WireFormat
 
 __all__ = ["format_of"]
 

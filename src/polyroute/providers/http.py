@@ -12,7 +12,6 @@ from polyroute._version import __version__
 from polyroute.deadlines import Deadline
 from polyroute.deployments import Call, Deployment, EmbedCall, clean
 from polyroute.errors import ConfigurationError, PolyrouteError
-from polyroute.protocols import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
 from polyroute.providers.addresses import Address, Missing, address_of
 from polyroute.providers.batches import in_batches
 from polyroute.providers.credentials import Credentials, credentials_of, key_header, key_of, keyless
@@ -24,6 +23,7 @@ from polyroute.providers.model_lists import names_in
 from polyroute.providers.scrub import Secrets, scrubbed
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
 from polyroute.types import Opaque, Request
+from polyroute.wire import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
 
 __all__ = ["HTTPProvider"]
 

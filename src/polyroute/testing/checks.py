@@ -13,7 +13,7 @@ from polyroute.deadlines import Deadline
 from polyroute.deployments import Call, Deployment, EmbedCall
 from polyroute.errors import PolyrouteError
 from polyroute.gathered import Gathered
-from polyroute.protocols import Provider, WireFormat
+from polyroute.protocols import Provider
 from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
 from polyroute.settings import Timeout
 from polyroute.types import (
@@ -29,6 +29,7 @@ from polyroute.types import (
     ToolResult,
     amended,
 )
+from polyroute.wire import WireFormat
 
 __all__ = ["Refused", "check_provider"]
 

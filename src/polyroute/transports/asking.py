@@ -16,12 +16,12 @@ from aiohttp.abc import AbstractStreamWriter
 
 from polyroute.deadlines import Deadline
 from polyroute.errors import ConfigurationError, ConnectError
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.aiohttp_faults import translated
 from polyroute.transports.body import FRAMING
 from polyroute.transports.faults import WentStaleError
 from polyroute.transports.received import Received
 from polyroute.transports.watch import Watch
+from polyroute.wire import HTTPRequest
 
 __all__ = ["Question", "address_of", "answer", "connecting", "headers_of", "only_on_asyncio"]
 

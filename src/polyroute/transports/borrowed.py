@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from polyroute.errors import AttemptTimeoutError, ConfigurationError, ConnectError, ReadError
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.body import FRAMING, Body
 from polyroute.transports.faults import translated, translated_body
 from polyroute.transports.received import Received
 from polyroute.transports.until import Until
+from polyroute.wire import HTTPRequest
 
 if TYPE_CHECKING:
     import httpx

@@ -10,7 +10,6 @@ import yarl
 from aiohttp.abc import AbstractStreamWriter
 
 from polyroute.errors import ConfigurationError
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.asking import (
     Question,
     address_of,
@@ -22,6 +21,7 @@ from polyroute.transports.asking import (
 from polyroute.transports.faults import WentStaleError
 from polyroute.transports.received import Received
 from polyroute.transports.watch import Watch
+from polyroute.wire import HTTPRequest
 
 __all__ = ["BorrowedSession"]
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from polyroute.errors import ConfigurationError, did_you_mean
-from polyroute.protocols import Transport
+from polyroute.wire import Transport
 
 if TYPE_CHECKING:
     import aiohttp

@@ -11,10 +11,10 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.asking import Question, connecting
 from polyroute.transports.gate import Gate
 from polyroute.transports.sockets import hang_up, watched
+from polyroute.wire import HTTPRequest
 
 __all__ = ["Connector", "DirectQuestion", "Line", "Place"]
 

@@ -15,7 +15,6 @@ import yarl
 from multidict import istr
 
 from polyroute.errors import ConfigurationError, ConnectError
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.asking import address_of, answer, headers_of, only_on_asyncio
 from polyroute.transports.certificates import as_httpx, trusted
 from polyroute.transports.connector import Connector, DirectQuestion
@@ -24,6 +23,7 @@ from polyroute.transports.home import Home
 from polyroute.transports.proxies import Proxies
 from polyroute.transports.received import MAX_HEAD, Received
 from polyroute.transports.watch import Watch
+from polyroute.wire import HTTPRequest
 
 __all__ = ["AiohttpTransport"]
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from polyroute.errors import ConfigurationError, ConnectError, ReadError
-from polyroute.protocols import HTTPRequest
 from polyroute.transports.body import FRAMING, Body
 from polyroute.transports.certificates import trusted
 from polyroute.transports.corked import CorkedNetwork
@@ -30,6 +29,7 @@ from polyroute.transports.lines import Line, RawStream, close
 from polyroute.transports.proxies import Proxies
 from polyroute.transports.received import Received
 from polyroute.transports.until import Until
+from polyroute.wire import HTTPRequest
 
 if TYPE_CHECKING:
     import httpcore

@@ -20,8 +20,8 @@ from polyroute import (
     Timeout,
 )
 from polyroute.deadlines import Deadline
-from polyroute.protocols import HTTPRequest
 from polyroute.providers.credentials import GoogleToken
+from polyroute.wire import HTTPRequest
 from tests.providers.gemini.wire import candidate, reply
 from tests.providers.wire import Response, Scripted
 from tests.wire_server import Answer, WireServer
