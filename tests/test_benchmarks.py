@@ -135,3 +135,17 @@ def test_the_profile_shows_where_the_time_goes():
     printed = run("hotspots.py", "--calls", "50")
 
     assert "polyroute/_engine/failover.py" in printed
+
+
+def test_it_is_told_what_reliability_costs():
+    assert "more, and the bar is 25" in run("reliability.py", "--rounds", "1")
+
+
+@pytest.mark.parametrize("client", ["the router alone", "polyroute", "aiohttp", "polyroute over aiohttp"])
+def test_memory_and_time_of_calls_that_are_all_in_flight_are_measured(client, server):
+    if "aiohttp" in client and find_spec("aiohttp") is None:
+        pytest.skip("aiohttp is not installed here")
+    memory, taken = json.loads(run("many.py", "--client", client, "--server", server, "--calls", "50"))
+
+    assert memory >= 0
+    assert taken > 0

@@ -21,7 +21,7 @@ from polyroute.providers.kept_replies import KeptReplies
 from polyroute.providers.limits_told import limits_told
 from polyroute.providers.model_lists import names_in
 from polyroute.providers.scrub import Secrets, scrubbed
-from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse
+from polyroute.replies import ChatChunk, ChatResponse, EmbedResponse, RateLimits
 from polyroute.types import Opaque, Request
 from polyroute.wire import EmbedFormat, HTTPRequest, HTTPResponse, Transport, WireFormat
 
@@ -142,7 +142,8 @@ class HTTPProvider:
         response, endpoint = await self._send(call, self._format.path(call, stream=True), body)
         pieces = aiter(response)
         try:
-            _let_hear(call, response)
+            if call.hear is not None:
+                call.hear(partial(_limits_of, response))
             await self._unless_refused(response, endpoint)
             decoder = self._format.stream_decoder(call)
             keeps = bool(call.request.extra) and self._keeps(call)
@@ -190,7 +191,8 @@ class HTTPProvider:
         response, endpoint = await self._send(call, path, body)
         call.deadline.head_came()
         try:
-            _let_hear(call, response)
+            if call.hear is not None:
+                call.hear(partial(_limits_of, response))
             await self._unless_refused(response, endpoint)
             data = await response.read()
         finally:
@@ -260,10 +262,9 @@ class HTTPProvider:
         return endpoint
 
 
-def _let_hear(call: Call | EmbedCall, response: HTTPResponse) -> None:
-    """Let the call hear what the head says of the host's limits, if it wants to and when it does."""
-    if call.hear is not None:
-        call.hear(partial(limits_told, response.headers))
+def _limits_of(response: HTTPResponse) -> RateLimits | None:
+    """What the head says of the host's limits; it is read when somebody asks."""
+    return limits_told(response.headers)
 
 
 async def _proven(
