@@ -147,12 +147,13 @@ async def test_a_bug_of_a_providers_ends_no_probing_and_is_told():
 
 
 async def test_who_cannot_be_probed_is_let_alone():
-    unlisted = FakeProvider(["ok"])
-    none_of_them = [Deployment("openai/*"), deployment("a", unlisted)]
+    unlisted, any_of_them = FakeProvider(["ok"]), Listed()
+    none_of_them = [Deployment("fake/*", provider=any_of_them), deployment("a", unlisted)]
     async with Router(none_of_them, probes=Probes(every=1)) as router:
         await anyio.sleep(10)
         assert (await router.chat("hi")).deployment == "a"
     assert len(unlisted.calls) == 1
+    assert not any_of_them.asked
 
 
 async def test_without_a_block_there_is_no_task_to_probe_in_and_the_first_call_says_so():

@@ -58,6 +58,17 @@ async def test_a_size_that_never_ends_is_ended_by_the_limits(kind):
     assert type(reply.trace.attempts[0].error) is AttemptTimeoutError
 
 
+async def test_deployments_of_one_address_send_each_its_own_key():
+    with FaultyServer() as server:
+        one, two = (deployment(server, id=name, api_key=f"sk-of-{name}") for name in ("one", "two"))
+        async with Router([one, two], transport="aiohttp") as router, in_time():
+            for name in ("one", "two", "one", "one", "two"):
+                await router.chat("hi", model=name)
+        sent = [each.headers["authorization"] for each in server.asked]
+
+    assert sent == [f"Bearer sk-of-{name}" for name in ("one", "two", "one", "one", "two")]
+
+
 # --- its connections ------------------------------------------------------------------------------
 
 
