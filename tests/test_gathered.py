@@ -33,7 +33,7 @@ def test_text_after_something_else_is_a_run_of_its_own():
         whole = gathered(ChatChunk(text="a"), ChatChunk(text="b"), chunk, ChatChunk(text="c"))
         parts = whole.response().parts
         assert [part for part in parts if isinstance(part, Text)] == [Text("ab"), Text("c")], chunk
-        assert type(parts[1]) not in (Text,)
+        assert not isinstance(parts[1], Text)
         assert whole.text == "abc"
 
 
