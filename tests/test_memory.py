@@ -84,5 +84,5 @@ def test_memory_is_flat(kind, times):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    # Less than a hundred bytes for each: nothing of any of them is kept.
-    assert int(done.stdout) < 100 * times
+    # The loop's cancelled timers come and go; of a single prompt or error, 30,000 bytes each, nothing is kept.
+    assert int(done.stdout) < 100_000
