@@ -163,8 +163,7 @@ class Door:
         """The arguments with the defaults, the deadline among them, which is fixed at the door."""
         core = self.core
         plan = core.plan
-        if core.closed or core.thread is not None or core.must_be_entered is not None:
-            core.check_call()
+        core.check_call()
         read = self._own(arguments, known)
         if self.defaults:
             read = _merged({name: value for name, value in self.defaults.items() if name in known}, read)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import anyio
 
@@ -120,11 +120,11 @@ class CallDequeued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamBroke(Event):
-    """A stream broke after its first token. *then* is what follows: `raise`, `restart` or `resume`."""
+    """A stream broke after its first token. *then* is what follows."""
 
     deployment: str
     error: PolyrouteError
-    then: str
+    then: Literal["restart", "resume"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,17 +12,7 @@ from random import Random
 import anyio
 
 from polyroute.deployments import Deployment
-from polyroute.errors import (
-    AttemptError,
-    AuthenticationError,
-    NotFoundError,
-    OutputValidationError,
-    PermissionDeniedError,
-    PolyrouteError,
-    QuotaExhaustedError,
-    RateLimitError,
-    RejectedError,
-)
+from polyroute.errors import AttemptError
 from polyroute.events import (
     BreakerClosed,
     BreakerOpened,
@@ -32,16 +22,16 @@ from polyroute.events import (
     DeploymentsReplaced,
     Listeners,
 )
-from polyroute.health import Breaker, Samples, failure_sample, peak_ewma, share
+from polyroute.health import Breaker, Samples, failure_sample, headroom_of, peak_ewma, share
 from polyroute.pricing import dollars, nanodollars
 from polyroute.protocols import Vitals
 from polyroute.queues import Queue
-from polyroute.replies import Attempt, RateLimits, headroom_of
+from polyroute.replies import Attempt, RateLimits
 from polyroute.settings import CircuitBreaker, Hedge
 from polyroute.tokens import estimate_prompt
 from polyroute.types import ChatRequest, Request, Usage
 
-__all__ = ["Fleet", "State", "learn", "refused_for_good", "weight_of"]
+__all__ = ["Fleet", "State", "learn"]
 
 _REPLY = 256  # tokens that a reply is taken to have while nothing is known of a deployment's
 _WEIGHT = 0.1  # of the newest reply's length in the mean
@@ -52,8 +42,6 @@ _REFUND = 0.1  # of a second try, for each answer (gRPC A6: tokenRatio)
 
 _BAR, _LONGEST_BAR = 0.5, 8.0  # seconds, doubling, for a 429 that does not say how long
 
-_FOR_GOOD = (AuthenticationError, PermissionDeniedError, NotFoundError, QuotaExhaustedError)
-
 
 @dataclass(slots=True)
 class State:
@@ -62,8 +50,9 @@ class State:
     *held* says that something may: that it is *paused*, or its *breaker* not closed. *retries* are
     the second tries that it has in hand. *barred* is from when until when its host wants to be left
     alone. *answers* and *first_tokens* are samples of its times. *started* is when the newest attempt
-    began. *told* reads what its host last told of its limits, and says when that was, or a little before; *room* gives what our own count leaves of them, and
-    *heed* takes what the host tells into that. *unwell_until* is how long a failed probe holds.
+    began. *told* reads what its host last told of its limits, and says when that was, or a little
+    before; *room* gives what our own count leaves of them, and *heed* takes what the host tells into
+    that. *unwell_until* is how long a failed probe holds.
     """
 
     in_flight: int = 0
@@ -205,7 +194,7 @@ class Fleet:
             return
         state.paused = paused
         state.held = True
-        self.call_next(None, everybody=True)  # Who waits for its room goes elsewhere.
+        self.call_everybody()  # Who waits for its room goes elsewhere.
         if self.listeners.any:
             told = DeploymentPaused if paused else DeploymentResumed
             self.listeners.tell(told(at=self.now, deployment=id))
@@ -291,13 +280,15 @@ class Fleet:
         if self.listeners.any:
             self.listeners.tell(DeploymentBarred(at=now, deployment=id, lasting=pause))
 
-    def call_next(self, queue: object, *, everybody: bool = False) -> None:
-        """Tell who waits first for what *queue* stands for that there may be room; *everybody*: in each."""
-        if everybody:
-            for each in self.queues.values():
-                each.call()
-        elif (waiting := self.queues.get(queue)) is not None:
+    def call_next(self, queue: object) -> None:
+        """Tell who waits first for what *queue* stands for that there may be room."""
+        if (waiting := self.queues.get(queue)) is not None:
             waiting.call()
+
+    def call_everybody(self) -> None:
+        """Tell who waits first in each queue that there may be room, or none any more."""
+        for each in self.queues.values():
+            each.call()
 
     def estimate(self, request: Request, deployment: Deployment, /) -> Decimal | None:
         if deployment.price is None:
@@ -341,23 +332,3 @@ def learn(state: State, attempt: Attempt) -> None:
     if attempt.usage is not None:
         seen, known = attempt.usage.output_tokens, state.reply_tokens
         state.reply_tokens = seen if known is None else known + _WEIGHT * (seen - known)
-
-
-def weight_of(error: PolyrouteError | None) -> float | None:
-    """How much an outcome counts against its deployment, from 0.0 to 1.0; None where it says nothing of it."""
-    match error:
-        case None:
-            return 0.0
-        case RateLimitError() | RejectedError():
-            return None  # Busy is not broken, and a judge's taste is not the host's fault.
-        case OutputValidationError():
-            return 0.5
-        case AttemptError():
-            return 1.0
-        case _:
-            return None
-
-
-def refused_for_good(error: PolyrouteError | None) -> bool:
-    """Whether *error* will not pass by itself: a bad key, no right, no such model, no money."""
-    return isinstance(error, _FOR_GOOD)

@@ -8,10 +8,31 @@ from collections.abc import Callable, Iterable
 from math import exp
 from typing import Literal
 
-from polyroute.errors import AttemptError
+from polyroute.errors import (
+    AttemptError,
+    AuthenticationError,
+    NotFoundError,
+    OutputValidationError,
+    PermissionDeniedError,
+    PolyrouteError,
+    QuotaExhaustedError,
+    RateLimitError,
+    RejectedError,
+)
+from polyroute.replies import RateLimits, RateWindow
 from polyroute.settings import CircuitBreaker
 
-__all__ = ["Breaker", "Samples", "failure_sample", "peak_ewma", "share", "slowness"]
+__all__ = [
+    "Breaker",
+    "Samples",
+    "failure_sample",
+    "headroom_of",
+    "peak_ewma",
+    "refused_for_good",
+    "share",
+    "slowness",
+    "weight_of",
+]
 
 _DECAY = 10.0  # seconds; Finagle's and tower's default
 _FAILURE = 5.0  # seconds a failure counts for; linkerd's load-biaser
@@ -24,6 +45,8 @@ _ENOUGH = 20
 _SLOTS = 10  # pieces of a breaker's window
 _RAMP = (0.01, 0.1, 0.5)  # shares on the way back, one a cooldown
 _JITTER = 0.1
+_MINUTE = 60.0  # what most limits count, where the host does not say
+_FOR_GOOD = (AuthenticationError, PermissionDeniedError, NotFoundError, QuotaExhaustedError)
 
 
 def peak_ewma(estimate: float | None, sample: float, elapsed: float) -> float:
@@ -46,6 +69,41 @@ def failure_sample(latency: float, error: AttemptError) -> float:
     """The seconds that a failed attempt counts for, so that a host that fails fast does not look fast."""
     asked = _FAILURE if error.retry_after is None else min(error.retry_after, _LONGEST)
     return max(latency, asked)
+
+
+def weight_of(error: PolyrouteError | None) -> float | None:
+    """How much an outcome counts against its deployment, from 0.0 to 1.0; None where it says nothing of it."""
+    match error:
+        case None:
+            return 0.0
+        case RateLimitError() | RejectedError():
+            return None  # Busy is not broken, and a judge's taste is not the host's fault.
+        case OutputValidationError():
+            return 0.5
+        case AttemptError():
+            return 1.0
+        case _:
+            return None
+
+
+def refused_for_good(error: PolyrouteError | None) -> bool:
+    """Whether *error* will not pass by itself: a bad key, no right, no such model, no money."""
+    return isinstance(error, _FOR_GOOD)
+
+
+def headroom_of(told: RateLimits, age: float) -> float:
+    """The share that is left of the scarcest limit, *age* seconds after the host told; 1.0 where it
+    said of none how much that is, or all of them have been reset since."""
+    return min((_left(window, age) for window in told.windows), default=1.0)
+
+
+def _left(window: RateWindow, age: float) -> float:
+    reset = (window.span or _MINUTE) if window.reset is None else window.reset
+    if window.remaining is None or age >= reset:
+        return 1.0
+    if window.limit is None:
+        return 1.0 if window.remaining else 0.0
+    return min(window.remaining / window.limit, 1.0)
 
 
 def slowness(latency: float | None, others: Iterable[float | None]) -> float:
@@ -145,9 +203,13 @@ class Breaker:
             else:
                 self._open(now, self.reason, jitter)
             return True
-        self._add(weight, now)
-        self._in_a_row = self._in_a_row + weight if weight else 0.0
-        if weight and (why := self._too_bad(now)):
+        in_a_row = self._in_a_row
+        self.succeed(now)
+        if not weight:
+            return False
+        self._failures += weight
+        self._in_a_row = in_a_row + weight
+        if why := self._too_bad(now):
             self._open(now, why, jitter)
             return True
         return False
@@ -165,13 +227,6 @@ class Breaker:
             self._turn(slot)
         self._attempts += 1
         self._in_a_row = 0.0
-
-    def _add(self, weight: float, now: float) -> None:
-        slot = int(now * self._pace)
-        if slot != self._slot:
-            self._turn(slot)
-        self._attempts += 1
-        self._failures += weight
 
     def _turn(self, slot: int) -> None:
         """Begin another piece of the window."""

@@ -41,29 +41,29 @@ class Queue:
     so that a low one ages and is never passed for ever.
     """
 
-    __slots__ = ("_arrivals", "_heap", "length", "opens")
+    __slots__ = ("_arrivals", "_heap", "_length", "opens")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Ticket]] = []
         self._arrivals = 0
-        self.length: int = 0
+        self._length = 0
         self.opens: float = -inf
 
     def __len__(self) -> int:
-        return self.length
+        return self._length
 
     def enter(self, priority: int, now: float) -> Ticket:
         ticket = Ticket()
         self._arrivals += 1
         heappush(self._heap, (_place(priority, now), self._arrivals, ticket))
-        self.length += 1
+        self._length += 1
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Give the place up, whatever for; whoever is first then is called."""
         ticket.left = True
-        self.length -= 1
-        if len(self._heap) > 2 * self.length + _SPARE:
+        self._length -= 1
+        if len(self._heap) > 2 * self._length + _SPARE:
             self._heap = [place for place in self._heap if not place[2].left]
             heapify(self._heap)
         self.call()

@@ -34,13 +34,11 @@ __all__ = [
     "RateWindow",
     "ToolCallDelta",
     "Trace",
-    "headroom_of",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
 Reply = TypeVar("Reply", "ChatResponse[Any]", "EmbedResponse", "ChatChunk")
 
-_MINUTE = 60.0  # what most limits count, where the host does not say
 
 AttemptKind: TypeAlias = Literal["first", "retry", "fallback", "hedge", "restart", "resume"]
 
@@ -307,21 +305,6 @@ class RateLimits:
     """What a host said of its limits with a reply, as each of them stood then."""
 
     windows: tuple[RateWindow, ...]
-
-
-def headroom_of(told: RateLimits, age: float) -> float:
-    """The share that is left of the scarcest limit, *age* seconds after the host told; 1.0 where it
-    said of none how much that is, or all of them have been reset since."""
-    return min((_left(window, age) for window in told.windows), default=1.0)
-
-
-def _left(window: RateWindow, age: float) -> float:
-    reset = (window.span or _MINUTE) if window.reset is None else window.reset
-    if window.remaining is None or age >= reset:
-        return 1.0
-    if window.limit is None:
-        return 1.0 if window.remaining else 0.0
-    return min(window.remaining / window.limit, 1.0)
 
 
 def unusual(parts: Sequence[Part]) -> tuple[Part, ...]:

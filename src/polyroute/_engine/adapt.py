@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from polyroute._engine.eligible import body_of, lacks_of
 from polyroute._engine.plan import Plan, Seat
 from polyroute.capabilities import wanted
-from polyroute.protocols import Provider
 from polyroute.types import ChatRequest, EmbedRequest, Message, Opaque, amended
 
 __all__ = ["adapt"]
@@ -33,7 +32,7 @@ def adapt(
     if request.extra is not None or default_extra is not None:
         changes["extra"] = _extra(request.extra or {}, default_extra or {}, seat, plan)
     if isinstance(request, ChatRequest):
-        messages = _understood(request.messages, seat.provider)
+        messages = _understood(request.messages, seat)
         if messages is not request.messages:
             changes["messages"] = messages
     adapted: R = amended(request, **changes) if changes else request
@@ -57,25 +56,24 @@ def _extra(
     return {**default, **body_of(given, plan.prefixes), **keyed} or None
 
 
-def _understood(messages: tuple[Message, ...], provider: Provider) -> tuple[Message, ...]:
-    """The messages without the opaque parts that *provider* has no words for; the same tuple where there
-    are none."""
+def _understood(messages: tuple[Message, ...], seat: Seat) -> tuple[Message, ...]:
+    """The messages without the opaque parts that *seat*'s provider has no words for; the same tuple where
+    there are none."""
     for message in messages:
-        if type(message.content) is not str and _kept(message, provider) is not message:
-            return tuple(_kept(each, provider) for each in messages)
+        if type(message.content) is not str and _kept(message, seat) is not message:
+            return tuple(_kept(each, seat) for each in messages)
     return messages
 
 
-def _kept(message: Message, provider: Provider) -> Message:
+def _kept(message: Message, seat: Seat) -> Message:
     content = message.content
     if isinstance(content, str):
         return message
-    parts = tuple([part for part in content if not isinstance(part, Opaque) or _understands(provider, part)])
+    parts = tuple([part for part in content if not isinstance(part, Opaque) or _understands(seat, part)])
     return message if len(parts) == len(content) else replace(message, content=parts)
 
 
-def _understands(provider: Provider, opaque: Opaque) -> bool:
-    if opaque.origin == provider.name:
+def _understands(seat: Seat, opaque: Opaque) -> bool:
+    if opaque.origin == seat.provider.name:
         return True
-    understands = getattr(provider, "understands", None)
-    return understands is not None and bool(understands(opaque))
+    return seat.understands is not None and seat.understands(opaque)

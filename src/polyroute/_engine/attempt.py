@@ -89,7 +89,7 @@ class OpenAttempt(Generic[R]):
         self.deadline = _NEVER
         self._reason = reason
         self._kind: AttemptKind = kind or _kind(run, deployment)
-        self.started = run.began if run.began is not None and not run.history else run.fleet.now
+        self.started = run.moment()
         state = self.state = run.fleet.state(self.seat.id)
         self._lease = lease
         if self.seat.limited and state.room is None and (learner := run.plan.learner) is not None:
@@ -236,7 +236,10 @@ class OpenAttempt(Generic[R]):
             self._probe.probes -= 1
         if self._lease is not None:
             self._lease.settle(_used(error, record))
-            self.run.fleet.call_next(self.seat.queue, everybody=self.run.plan.limits_are_foreign)
+            if self.run.plan.limits_are_foreign:  # Who knows whose room that was.
+                self.run.fleet.call_everybody()
+            else:
+                self.run.fleet.call_next(self.seat.queue)
 
     def _record(self, error: PolyrouteError | None) -> Attempt:
         usage = self.usage

@@ -32,7 +32,7 @@ def candidates_of(request: Request, leg: Leg, run: Run, *, despite: bool = False
         format=run.format,
         space=run.space,
         states=run.fleet.states,
-        now=run.began if run.began is not None and not run.history else run.fleet.now,
+        now=run.moment(),
         chance=run.chance,
         despite=despite,
     )

@@ -13,6 +13,7 @@ from polyroute._engine.answers import call_of, failed_finish, judge, stamped
 from polyroute._engine.attempt import OpenAttempt
 from polyroute._engine.conclude import abandoned_usage, flaw_of, with_usage
 from polyroute._engine.continuing import Seam, continued
+from polyroute._engine.eligible import lacks_of
 from polyroute.errors import AttemptError, PolyrouteError, StreamInterruptedError
 from polyroute.gathered import Gathered
 from polyroute.replies import ChatChunk, ChatResponse
@@ -193,8 +194,7 @@ def _carry_on(attempt: OpenAttempt[ChatRequest], before: Gathered) -> Seam:
     """Have *attempt* ask for the rest of what was said *before*, in the way that its deployment understands;
     gives what joins the two."""
     run, seat, request, partial = attempt.run, attempt.seat, attempt.adapted, before.text
-    lacks = run.fleet.lacks.get(seat.id, frozenset()) | seat.lacks
-    prefill = None if "prefill" in lacks else seat.prefill
+    prefill = None if "prefill" in lacks_of(seat, run.fleet.lacks) else seat.prefill
     if prefill == "trimmed" and request.reasoning_effort not in (None, "none"):
         prefill = None  # Claude begins with its thoughts then, and not in the middle of a sentence.
     trimmed = partial[len(partial.rstrip()) :] if prefill == "trimmed" else ""

@@ -10,6 +10,10 @@ from polyroute.types import ChatRequest, Message, Text, amended
 
 __all__ = ["Seam", "continued"]
 
+_IN_RUSSIAN = "Продолжай ровно с того места, где остановился."
+_IN_UKRAINIAN = "Продовжуй рівно з того місця, де зупинився."
+_UKRAINIAN = r"[іїєґ]"  # letters that Russian has not
+
 # What asks for the rest, in the conversation's own language; a script or a few small words tell which.
 _BY_SCRIPT: tuple[tuple[str, str], ...] = (
     (r"[\u3040-\u30ff]", "中断したところから、そのまま続けてください。"),
@@ -20,10 +24,8 @@ _BY_SCRIPT: tuple[tuple[str, str], ...] = (
     (r"[\u0900-\u097f]", "जहाँ रुके थे, ठीक वहीं से जारी रखें।"),
     (r"[\u0e00-\u0e7f]", "โปรดเขียนต่อจากจุดที่หยุดไว้ทันที"),
     (r"[\u0370-\u03ff]", "Συνέχισε ακριβώς από εκεί που σταμάτησες."),
-    (r"[\u0400-\u04ff]", "Продолжай ровно с того места, где остановился."),
+    (r"[\u0400-\u04ff]", _IN_RUSSIAN),
 )
-_UKRAINIAN = re.compile(r"[іїєґ]", re.IGNORECASE)  # letters that Russian has not
-_IN_UKRAINIAN = "Продовжуй рівно з того місця, де зупинився."
 # Each has the words that it shares with its neighbours too, or the neighbour would win them.
 _BY_WORDS: tuple[tuple[str, str], ...] = (
     (
@@ -103,8 +105,8 @@ def _asking_in(request: ChatRequest, partial: str) -> str:
     letters = sum(map(str.isalpha, words))
     for script, phrase in _BY_SCRIPT:
         if len(re.findall(script, words)) * 10 > letters:
-            cyrillic = script.startswith(r"[\u0400")
-            return _IN_UKRAINIAN if cyrillic and len(_UKRAINIAN.findall(words)) * 50 > letters else phrase
+            ukrainian = phrase is _IN_RUSSIAN and len(re.findall(_UKRAINIAN, words)) * 50 > letters
+            return _IN_UKRAINIAN if ukrainian else phrase
     said = re.findall(r"\w+", words)
     counts = [(sum(map(known.split().count, said)), phrase) for known, phrase in _BY_WORDS]
     # English stands last, and wins where nothing speaks for another.

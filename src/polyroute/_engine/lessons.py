@@ -14,8 +14,8 @@ from polyroute.errors import (
     RateLimitError,
 )
 from polyroute.events import LimitLearned
-from polyroute.fleet import State, refused_for_good, weight_of
-from polyroute.health import Breaker, Samples
+from polyroute.fleet import State
+from polyroute.health import Breaker, Samples, refused_for_good, weight_of
 from polyroute.replies import Attempt
 from polyroute.settings import Timeout
 

@@ -14,7 +14,7 @@ from polyroute.errors import UnknownModelError, did_you_mean
 from polyroute.protocols import LearningLimiter, Limiter, Middleware, Provider, RetryPolicy, Strategy
 from polyroute.replies import Decision, Exclusion
 from polyroute.settings import CircuitBreaker, Hedge, Timeout
-from polyroute.types import ChatRequest, EmbedRequest, Request
+from polyroute.types import ChatRequest, EmbedRequest, Opaque, Request
 
 __all__ = ["Leg", "Plan", "Seat", "Target"]
 
@@ -48,6 +48,7 @@ class Seat:
     lacks: frozenset[str]
     cannot: Callable[[Request], Collection[str]] | None
     barred: Callable[[Request, Deployment], str | None] | None
+    understands: Callable[[Opaque], bool] | None
     format: str
     space: str
     keeps_deadlines: bool
@@ -273,6 +274,7 @@ class Plan:
             lacks=deployment.lacks,
             cannot=getattr(provider, "cannot", None),
             barred=getattr(provider, "barred", None),
+            understands=getattr(provider, "understands", None),
             format=getattr(provider, "format", ""),
             space=deployment.space or str(getattr(provider, "space", deployment.known_as)),
             keeps_deadlines=getattr(provider, "keeps_deadlines", False),

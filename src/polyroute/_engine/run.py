@@ -69,6 +69,10 @@ class Run:
             failing=self.failing,
         )
 
+    def moment(self) -> float:
+        """When an attempt that is made now begins: for the first, when the call did, if nothing waited."""
+        return self.began if self.began is not None and not self.history else self.fleet.now
+
     def chance(self) -> float:
         """A number between 0 and 1, the same for the whole call."""
         if self._chance is None:
