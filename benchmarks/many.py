@@ -27,7 +27,7 @@ _FEW = 100
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FAKE = "the router alone"
 
-# What is measured, at how many in flight, and in bytes or CPU time of what.
+# What is measured, and with how many in flight.
 _RUNS = (
     (_FAKE, _MANY),
     ("aiohttp", _MANY),

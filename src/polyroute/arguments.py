@@ -313,13 +313,10 @@ def _on_break(value: object) -> OnBreak:
     return value
 
 
-def _off(name: str, off: object) -> Callable[[object], Any]:
-    def read(value: object) -> object:
-        if value != off:
-            unbuilt("this call", name)
-        return value
-
-    return read
+def _cache(value: object) -> object:
+    if value is not None:
+        unbuilt("this call", "cache")
+    return value
 
 
 _READERS: dict[str, Callable[[object], Any]] = {
@@ -332,7 +329,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "timeout": _timeout,
     "retry": _retry,
     "fallbacks": _flag,
-    "cache": _off("cache", None),
+    "cache": _cache,
     "on_break": _on_break,
     "hold": _whole(0),
     "max_tokens": _whole(1),

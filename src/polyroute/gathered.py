@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -25,15 +26,17 @@ _BLANK: ChatResponse[Any] = ChatResponse()
 
 
 class Gathered:
-    """The chunks of one choice of a reply, put together as they come."""
+    """The chunks of one choice of a reply, put together as they come: *chunks*, and those that are added."""
 
     __slots__ = (
         "_calls", "_choices", "_finish_reason", "_id", "_logprobs", "_model", "_refusal", "_segments", "_words",
         "usage",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, chunks: Iterable[ChatChunk] = ()) -> None:
         self._clear()
+        for chunk in chunks:
+            self.add(chunk)
 
     def _clear(self) -> None:
         # Runs of text and of reasoning in the wire's order, between them what is opaque, and calls by index.

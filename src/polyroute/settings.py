@@ -192,10 +192,7 @@ class CircuitBreaker:
                 raise ConfigurationError(
                     f"CircuitBreaker: {name} is a whole number, 1 or more, not {value!r}"
                 )
-        for name in ("cooldown", "window", "longest"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 < value < inf:
-                raise ConfigurationError(f"CircuitBreaker: {name} is seconds, more than 0, not {value!r}")
+        _check_seconds(self, "cooldown", "window", "longest")
         if not _is_number(self.rate) or not 0 < self.rate <= 1:
             raise ConfigurationError(
                 f"CircuitBreaker: rate is a share, above 0 and up to 1, not {self.rate!r}"
@@ -285,12 +282,18 @@ class Probes:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("every", "timeout"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 < value < inf:
-                raise ConfigurationError(f"Probes: {name} is seconds, more than 0, not {value!r}")
+        _check_seconds(self, "every", "timeout")
         if self.by not in ("models", "chat"):
             raise ConfigurationError(f'Probes: by is "models" or "chat", not {self.by!r}')
+
+
+def _check_seconds(settings: CircuitBreaker | Probes, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not _is_number(value) or not 0 < value < inf:
+            raise ConfigurationError(
+                f"{type(settings).__name__}: {name} is seconds, more than 0, not {value!r}"
+            )
 
 
 def _is_number(value: object) -> bool:

@@ -101,10 +101,10 @@ class EmbedFormat(Protocol):
 class WireFormat(Protocol):
     """How one API writes requests and replies: pure functions of bytes.
 
-    Optional: `cannot(request: Request) -> Collection[str]` and `understands(opaque: Opaque) -> bool`, as
-    a `Provider` has them, and the methods of `EmbedFormat`. Where a host keeps replies for later calls to
-    go on from, `keeps(request: Request) -> bool`: whether it keeps this one, and
-    `goes_on_from(request: Request) -> str | None`: the id of the one that is gone on from.
+    Optional: `cannot`, `understands` and `prefill`, as a `Provider` has them; the methods of `EmbedFormat`,
+    and with them `most_texts(call: EmbedCall) -> int`: how many texts one request may hold. Where a host
+    keeps replies for later calls to go on from, `keeps(request: Request) -> bool`: whether it keeps this
+    one, and `goes_on_from(request: Request) -> str | None`: the id of the one that is gone on from.
     """
 
     @property

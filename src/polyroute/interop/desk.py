@@ -48,10 +48,6 @@ class Asked:
     call: Call
     name: str
 
-    @property
-    def streams(self) -> bool:
-        return isinstance(self.call, ChatCall | ResponseCall) and self.call.streams
-
 
 class Desk:
     """Takes requests and writes responses. *plan* gives the router's as it stands now."""
@@ -126,12 +122,11 @@ class Desk:
         seconds = (timeout or {}).get("read")
         # The client may be less patient than the router, and never more. Between the tokens of a
         # stream, which is all that a client limits there, the router has limits of its own.
-        made = Asked(call, name if isinstance(name, str) else "")
-        if seconds is not None and not made.streams:
+        if seconds is not None and not call.streams:
             total = models.total(asked)
             if seconds < (inf if total is None else total):
                 arguments["timeout"] = Timeout(total=seconds)
-        return made
+        return Asked(call, name if isinstance(name, str) else "")
 
 
 def _names(model: object) -> str | tuple[str, ...] | None:

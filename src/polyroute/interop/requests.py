@@ -22,20 +22,20 @@ _STREAM_OPTIONS = below("stream_options.")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a router's with its *arguments*. *bound_by* is the field that binds it to hosts that
-    speak its *format*, since others have no words for it."""
+    """One call of a router's with its *arguments*; its reply is streamed where *streams*. *bound_by* is the
+    field that binds it to hosts that speak its *format*, since others have no words for it."""
 
     format: ClassVar[str] = "openai-chat"
 
     arguments: dict[str, Any]
     bound_by: str | None = None
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ChatCall(Call):
     """One `chat`, or `stream` where *streams*, the messages among its arguments."""
 
-    streams: bool = False
     include_usage: bool = False
 
 
@@ -83,7 +83,7 @@ def read_embed(body: Mapping[str, Any]) -> EmbedCall:
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise refused("encoding_format", f'is "float" or "base64", not {encoding!r}')
-    return EmbedCall(arguments, bound, encoding == "base64")
+    return EmbedCall(arguments, bound, base64=encoding == "base64")
 
 
 def arguments_of(body: Mapping[str, Any], table: Mapping[str, Row]) -> tuple[dict[str, Any], str | None]:

@@ -69,7 +69,7 @@ class _Begun:
 
 def response(reply: ChatResponse[Any], asked: str, echo: Mapping[str, Any]) -> bytes:
     """A whole reply as a response; *asked* is the model's name where the provider says none."""
-    telling = ResponseTelling(asked, echo)
+    telling = _Whole(asked, echo)
     for chunk in _chunks_of(reply):
         telling.chunk(chunk)
     telling.end(reply)
@@ -273,6 +273,15 @@ class ResponseTelling:
         told = {"type": kind, "sequence_number": self._sent, **fields}
         self._sent += 1
         return f"event: {kind}\ndata: ".encode() + dump(told) + b"\n\n"
+
+
+class _Whole(ResponseTelling):
+    """A response that is told at once: nobody reads its events, so none is written."""
+
+    __slots__ = ()
+
+    def _event(self, kind: str, **fields: object) -> bytes:
+        return b""
 
 
 def _place(kind: _Kind, words: _Begun) -> JSON:

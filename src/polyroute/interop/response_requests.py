@@ -28,7 +28,6 @@ class ResponseCall(Call):
 
     format: ClassVar[str] = "openai-responses"
 
-    streams: bool = False
     echo: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

@@ -69,7 +69,7 @@ class OpenAITransport:
             arguments = asked.call.arguments
             if isinstance(asked.call, EmbedCall):
                 return self._response(self._desk.embedded(asked, await self._calls.embed(**arguments)))
-            if not asked.streams:
+            if not asked.call.streams:
                 return self._response(self._desk.completed(asked, await self._calls.chat(**arguments)))
             stream = self._calls.stream(**arguments)
             await stream.__aenter__()
@@ -87,7 +87,7 @@ class OpenAITransport:
             arguments, calls = asked.call.arguments, self._blocking.calls(self)
             if isinstance(asked.call, EmbedCall):
                 return self._response(self._desk.embedded(asked, calls.embed(**arguments)))
-            if not asked.streams:
+            if not asked.call.streams:
                 return self._response(self._desk.completed(asked, calls.chat(**arguments)))
             stream = calls.stream(**arguments)
             stream.__enter__()

@@ -14,7 +14,7 @@ from polyroute.providers.anthropic_replies import decode_message
 from polyroute.providers.anthropic_schemas import closed_schema
 from polyroute.providers.anthropic_streams import MessageDecoder
 from polyroute.providers.anthropic_turns import conversation, unsayable
-from polyroute.providers.encoding import say_streamed
+from polyroute.providers.encoding import any_unsayable, say_streamed
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
@@ -59,10 +59,8 @@ class AnthropicMessages:
         missing = wanted(request, self._unsupported)
         if isinstance(request, ChatRequest):
             missing += _refused(request)
-            for message in request.messages:
-                if (message.name is not None or type(message.content) is not str) and unsayable(message):
-                    missing.append("messages")
-                    break
+            if any_unsayable(request.messages, unsayable):
+                missing.append("messages")
         return missing
 
     def prefill(self, model: str) -> Literal["trimmed"] | None:

@@ -98,7 +98,7 @@ def _blocks(message: Message) -> list[JSON]:
     if isinstance(content, str):
         # The host refuses a text of nothing but white space, which says nothing anyway.
         return [{"type": "text", "text": content}] if content.strip() else []
-    return with_marks(tuple(content), _block)
+    return with_marks(content, _block)
 
 
 def _block(part: Part) -> JSON | None:

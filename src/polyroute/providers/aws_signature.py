@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from time import gmtime, strftime
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from polyroute.settings import Secret
 
@@ -23,7 +23,7 @@ class AWSKeys:
 
     access_key: str
     secret: Secret
-    session_token: Secret | None = field(default=None)
+    session_token: Secret | None = None
 
 
 def moment_of(seconds: float) -> str:
@@ -45,7 +45,7 @@ def signature(
     """The value of the `authorization` header. All of *headers* are signed, and the host; their names
     are in lower case, no two alike."""
     parts = urlsplit(url)
-    signed = dict(sorted({**dict(headers), "host": _host(url)}.items()))
+    signed = dict(sorted({**dict(headers), "host": _host(parts)}.items()))
     names = ";".join(signed)
     asked = (
         method,
@@ -64,9 +64,8 @@ def signature(
     return f"{_ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={proof}"
 
 
-def _host(url: str) -> str:
+def _host(parts: SplitResult) -> str:
     """The host as the request's own header has it: with its port where that is not the usual one."""
-    parts = urlsplit(url)
     usual = parts.port in (None, _PORTS.get(parts.scheme))
     host = parts.netloc.lower()
     return host.rpartition(":")[0] if usual and parts.port is not None else host

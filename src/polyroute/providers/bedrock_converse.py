@@ -20,7 +20,7 @@ from polyroute.providers.bedrock_models import most_thought, of_its_own, takes_t
 from polyroute.providers.bedrock_replies import decode_converse, is_of_the_host
 from polyroute.providers.bedrock_streams import ConverseDecoder
 from polyroute.providers.bedrock_turns import blocks_of, conversation, unsayable
-from polyroute.providers.encoding import merged
+from polyroute.providers.encoding import any_unsayable, given, merged
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
 from polyroute.providers.prompt_caching import MARK, caches, is_mark, mark, marks_by_itself, resent, unmarked
@@ -64,7 +64,7 @@ class BedrockConverse:
                 missing.append("reasoning_effort")
             if request.response_format is not None and request.response_format.kind == "json_object":
                 missing.append("response_format")
-            if any(unsayable(message) for message in request.messages):
+            if any_unsayable(request.messages, unsayable):
                 missing.append("messages")
         return missing
 
@@ -129,13 +129,12 @@ def _model(call: Call | EmbedCall) -> str:
 
 
 def _inference(request: ChatRequest, model: str) -> JSON:
-    config = {
+    return given({
         "maxTokens": most_thought(request, model),
         "temperature": request.temperature,
         "topP": request.top_p,
         "stopSequences": request.stop or None,
-    }
-    return {name: value for name, value in config.items() if value is not None}
+    })  # fmt: skip
 
 
 def _tools(request: ChatRequest, turns: Sequence[JSON]) -> list[JSON]:

@@ -8,7 +8,7 @@ from polyroute.deployments import EmbedCall
 from polyroute.errors import ConfigurationError
 from polyroute.providers.bedrock_errors import error_in_reply
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, dump, load, malformed, promised_object, tolerant
+from polyroute.providers.json_bodies import JSON, dump, load, promised_object, tolerant, unless_all_came
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
 
@@ -55,8 +55,7 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
     if (error := error_in_reply(data, host)) is not None:
         raise error
     rows = _rows(data)
-    if len(rows) != count:
-        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    unless_all_came(rows, count, body)
     return EmbedResponse(
         tuple([float(number) for number in row] for row in rows),
         usage=Usage(input_tokens=int(data.get("inputTextTokenCount") or 0)),

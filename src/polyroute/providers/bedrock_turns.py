@@ -91,7 +91,7 @@ def unsayable(message: Message) -> bool:
     and what is opaque and no object."""
     if message.name is not None and message.role != "tool":
         return True
-    return type(message.content) is not str and any(_out_of_place(part, message) for part in message.parts)
+    return any(_out_of_place(part, message) for part in message.parts)
 
 
 def _out_of_place(part: Part, message: Message) -> bool:
@@ -111,12 +111,18 @@ def _out_of_place(part: Part, message: Message) -> bool:
 
 
 def _showable(image: Image) -> bool:
-    return _source(image.url, image.data) is not None and _kind_of(image) in _PICTURES
+    return _is_reachable(image) and _kind_of(image) in _PICTURES
 
 
 def _readable(file: File) -> bool:
     kind = _kind_of(file)
-    return _source(file.url, file.data) is not None and (kind in _PICTURES or _format_of(kind) is not None)
+    return _is_reachable(file) and (kind in _PICTURES or _format_of(kind) is not None)
+
+
+def _is_reachable(part: Image | File) -> bool:
+    """Whether there is a `_source` of its bytes, found out without writing them as text."""
+    url = part.url or ""
+    return part.data is not None or embedded(url) is not None or url.startswith("s3://")
 
 
 def _kind_of(part: Image | File) -> str:
@@ -169,7 +175,7 @@ class _Writer:
         if isinstance(content, str):
             # The host refuses a text of nothing but white space, which says nothing anyway.
             return [{"text": content}] if content.strip() else []
-        return with_marks(tuple(content), self._block)
+        return with_marks(content, self._block)
 
     def _block(self, part: Part) -> JSON | None:
         match part:

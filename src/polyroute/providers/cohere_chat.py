@@ -13,7 +13,7 @@ from polyroute.providers.cohere_embeddings import decode_embeddings, encode_embe
 from polyroute.providers.cohere_messages import unsayable, written
 from polyroute.providers.cohere_replies import decode_chat
 from polyroute.providers.cohere_streams import ChatDecoder
-from polyroute.providers.encoding import described
+from polyroute.providers.encoding import any_unsayable, described, given
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
@@ -48,10 +48,8 @@ class Cohere:
         missing = wanted(request, self._host.unsupported)
         if isinstance(request, ChatRequest):
             missing += _refused(request)
-            for message in request.messages:
-                if (message.name is not None or type(message.content) is not str) and unsayable(message):
-                    missing.append("messages")
-                    break
+            if any_unsayable(request.messages, unsayable):
+                missing.append("messages")
         return missing
 
     def path(self, call: Call, /, *, stream: bool) -> str:
@@ -64,7 +62,7 @@ class Cohere:
         request = call.request
         messages = with_call_ids(request.messages, ANY_ID)
         turns = [each for message in messages for each in written(message)]
-        fields: JSON = {
+        fields = {
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "p": request.top_p,
@@ -74,8 +72,7 @@ class Cohere:
             "stop_sequences": request.stop,
             "seed": request.seed,
         }
-        given = {name: value for name, value in fields.items() if value is not None}
-        body: JSON = {"model": call.model, "messages": turns, **given}
+        body: JSON = {"model": call.model, "messages": turns, **given(fields)}
         if request.tools:
             body |= _calling(request.tools, request.tool_choice)
         if request.response_format is not None and request.response_format.kind != "text":

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from polyroute.deployments import EmbedCall
-from polyroute.providers.cohere_replies import error_in
+from polyroute.providers.cohere_replies import reply_in
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import (
     JSON,
     dump,
     load,
-    malformed,
     promised_object,
     text_or_none,
     tolerant,
+    unless_all_came,
 )
 from polyroute.providers.openai_embeddings import vector_of
 from polyroute.replies import EmbedResponse
@@ -46,14 +46,10 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
         ResponseDecodeError: It is not what the API promises, or there are more or fewer than *count*.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_in(value, host)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host)
     by_type = promised_object(data.get("embeddings") or {})
     rows: Sequence[object] = by_type.get("float") or next(filter(None, by_type.values()), ())
-    if len(rows) != count:
-        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    unless_all_came(rows, count, body)
     billed = (data.get("meta") or {}).get("billed_units") or {}
     return EmbedResponse(
         tuple(map(vector_of, rows)),

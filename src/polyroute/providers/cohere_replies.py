@@ -31,7 +31,7 @@ from polyroute.types import (
     amended,
 )
 
-__all__ = ["FINISH", "decode_chat", "error_in", "logprobs_of", "usage_of"]
+__all__ = ["FINISH", "decode_chat", "error_in", "logprobs_of", "reply_in", "usage_of"]
 
 FINISH: dict[str, FinishReason] = {
     "COMPLETE": "stop",
@@ -54,10 +54,7 @@ def decode_chat(body: bytes, host: Host) -> ChatResponse[Any]:
         ResponseDecodeError: It is not what the API promises, or has nothing in it.
         ProviderError, BadRequestError: It is an error, whatever its status said.
     """
-    value = load(body)
-    if (error := error_in(value, host)) is not None:
-        raise error
-    data = promised_object(value)
+    data = reply_in(load(body), host)
     message = promised_object(data.get("message") or {})
     parts = _parts(message, host.prefix)
     reason = data.get("finish_reason")
@@ -76,6 +73,18 @@ def decode_chat(body: bytes, host: Host) -> ChatResponse[Any]:
         usage=usage_of(data.get("usage")) or Usage(),
         raw=data,
     )
+
+
+def reply_in(value: object, host: Host) -> JSON:
+    """*value*, which is promised to be a reply's object.
+
+    Raises:
+        ProviderError, BadRequestError: It is an error, whatever its status said.
+        ResponseDecodeError: It is no object.
+    """
+    if (error := error_in(value, host)) is not None:
+        raise error
+    return promised_object(value)
 
 
 def error_in(value: object, host: Host) -> ProviderError | BadRequestError | None:

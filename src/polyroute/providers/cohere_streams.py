@@ -60,9 +60,6 @@ class ChatDecoder(EventStreamDecoder):
     def whole(self, body: bytes) -> object:
         return decode_chat(body, self._host)
 
-    def finished(self) -> bool:
-        return False
-
     def _begin(self, index: int, delta: JSON, chunks: list[ChatChunk]) -> None:
         self.recognise()
         content = delta["message"]["content"]

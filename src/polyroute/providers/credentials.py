@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from configparser import ConfigParser, Error
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,7 +112,7 @@ class CallableKey:
     async def prove(self, request: HTTPRequest, /) -> Proof:
         given = self.ask()
         if inspect.isawaitable(given):
-            given = await _in_time(request, "its api_key callable", partial(_awaited, given))
+            given = await _in_time(request, "its api_key callable", given)
         try:
             key = clean("what the api_key callable gave", _text_of(given))
         except ConfigurationError:
@@ -128,7 +127,6 @@ class AWSSignature:
     at that moment, so that keys which are renewed there are used as they come."""
 
     region: str
-    service: str = "bedrock"
     clock: Callable[[], float] = time.time
 
     async def prove(self, request: HTTPRequest, /) -> Proof:
@@ -148,7 +146,7 @@ class AWSSignature:
             headers=(signed | proof).items(),
             body=request.body,
             region=self.region,
-            service=self.service,
+            service="bedrock",
             moment=moment,
         )
         headers = tuple((name.encode(), value.encode()) for name, value in proof.items())
@@ -168,11 +166,8 @@ class GoogleToken:
 
     async def prove(self, request: HTTPRequest, /) -> Proof:
         if not self._is_valid():
-            await _in_time(
-                request,
-                "Google's token",
-                lambda: anyio.to_thread.run_sync(self._renew_once, abandon_on_cancel=True),
-            )
+            renewal = anyio.to_thread.run_sync(self._renew_once, abandon_on_cancel=True)
+            await _in_time(request, "Google's token", renewal)
         token = clean("Google's token", self._credentials.token)
         return Proof(((b"authorization", b"Bearer " + token.encode()),), (token,))
 
@@ -186,14 +181,10 @@ class GoogleToken:
                 self._credentials = self._renew(self._credentials)
 
 
-async def _awaited(given: Awaitable[Any]) -> Any:
-    return await given
-
-
-async def _in_time(request: HTTPRequest, what: str, wait: Callable[[], Awaitable[T]]) -> T:
+async def _in_time(request: HTTPRequest, what: str, awaited: Awaitable[T]) -> T:
     """What is waited for, in the attempt's time."""
     with anyio.CancelScope(deadline=request.deadline.at):
-        return await wait()
+        return await awaited
     raise AttemptTimeoutError(f"{what} took too long", phase=request.deadline.phase, may_have_run=False)
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from polyroute.providers.json_bodies import JSON
-from polyroute.types import ResponseFormat, Text, ToolCall, ToolResult
+from polyroute.types import Message, ResponseFormat, Text, ToolCall, ToolResult
 
 __all__ = [
+    "any_unsayable",
     "base64_of",
     "data_uri",
     "described",
     "embedded",
     "file_name",
+    "given",
     "image_type",
     "merged",
     "object_of",
@@ -45,6 +47,20 @@ _ENDINGS = {
     "wav": "audio/wav",
     "webp": "image/webp",
 }
+
+
+def any_unsayable(messages: Iterable[Message], unsayable: Callable[[Message], bool]) -> bool:
+    """Whether a format finds one of *messages* to be *unsayable*, as it never does mere words of nobody in
+    particular."""
+    for message in messages:
+        if (message.name is not None or type(message.content) is not str) and unsayable(message):
+            return True
+    return False
+
+
+def given(fields: Mapping[str, object]) -> JSON:
+    """Those of *fields* that a call gives."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def base64_of(data: bytes) -> str:

@@ -80,9 +80,9 @@ class EventStreamDecoder(ABC):
         """Break the stream off with *error*, after what was good."""
         self.error = error
 
-    @abstractmethod
     def finished(self) -> bool:
         """Whether the bytes may end here although no terminal event has come."""
+        return False
 
     def left(self) -> Sequence[ChatChunk]:
         """What a clean end without a terminal event leaves to say."""

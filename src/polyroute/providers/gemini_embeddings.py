@@ -8,7 +8,7 @@ from typing import Any, cast
 from polyroute.deployments import EmbedCall
 from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, dump, load, malformed, tolerant
+from polyroute.providers.json_bodies import JSON, dump, load, tolerant, unless_all_came
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
 
@@ -35,8 +35,7 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
     """
     data = reply_in(load(body), host.errors)
     rows: list[JSON] = data.get("embeddings") or ([data["embedding"]] if "embedding" in data else [])
-    if len(rows) != count:
-        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    unless_all_came(rows, count, body)
     return EmbedResponse(
         tuple([float(number) for number in cast("Sequence[float]", row["values"])] for row in rows),
         usage=Usage(input_tokens=int((data.get("usageMetadata") or {}).get("promptTokenCount") or 0)),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import described, merged
+from polyroute.providers.encoding import described, given, merged
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.gemini_embeddings import decode_embeddings, encode_embeddings
 from polyroute.providers.gemini_messages import conversation, unsayable
@@ -111,7 +111,7 @@ def _is_latest(model: str) -> bool:
 
 
 def _generation_config(request: ChatRequest, *, latest: bool) -> JSON:
-    config: JSON = {
+    fields = {
         "maxOutputTokens": request.max_tokens,
         "temperature": request.temperature,
         "topP": request.top_p,
@@ -122,7 +122,7 @@ def _generation_config(request: ChatRequest, *, latest: bool) -> JSON:
         "seed": request.seed,
         "candidateCount": request.n,
     }
-    config = {name: value for name, value in config.items() if value is not None}
+    config = given(fields)
     if request.logprobs is not None and request.logprobs is not False:
         config["responseLogprobs"] = True
         if request.logprobs is not True and request.logprobs > 0:

@@ -195,7 +195,7 @@ def _result(result: ToolResult, names: Mapping[str, str], *, with_pictures: bool
     """What a tool gave back, by the name of the function that was called."""
     id, pictures = result.tool_call_id, _pictures(result)
     written: JSON = {"name": names.get(id) or result.name, "response": _response(result)}
-    if id and ids:
+    if ids:
         written["id"] = id
     if with_pictures and pictures:
         written["parts"] = pictures

@@ -71,10 +71,7 @@ def decode_generate(body: bytes, call: Call, host: Host) -> ChatResponse[Any]:
         raise malformed("the reply has no candidates", body)
     if reader.silent:
         raise malformed("the reply has nothing in it", body)
-    gathered = Gathered()
-    for chunk in (*chunks, *reader.unfinished()):
-        gathered.add(chunk)
-    return amended(gathered.response(), raw=value)
+    return amended(Gathered((*chunks, *reader.unfinished())).response(), raw=value)
 
 
 @dataclass(slots=True, eq=False)

@@ -94,12 +94,7 @@ class HTTPProvider:
 
     def needs(self, deployment: Deployment) -> str | None:
         """What is missing before the deployment can be asked."""
-        host = self._host
-        if host.elsewhere is not None and re.search(host.elsewhere, deployment.name):
-            return f"{self.name}/ does not serve it: there it speaks a format of its own"
-        if (missing := keyless(host, deployment)) is not None:
-            return missing
-        address = address_of(host, deployment)
+        address = self._reached(deployment)
         return address.reason if isinstance(address, Missing) else None
 
     async def chat(self, call: Call, /) -> ChatResponse[Any]:
@@ -241,8 +236,9 @@ class HTTPProvider:
 
     def _endpoint(self, deployment: Deployment) -> _Endpoint:
         """What the deployment's requests have in common, worked out once."""
-        if missing := self.needs(deployment):
-            raise ConfigurationError(f"{deployment.id}: {missing}")
+        address = self._reached(deployment)
+        if isinstance(address, Missing):
+            raise ConfigurationError(f"{deployment.id}: {address.reason}")
         headers: dict[bytes, bytes] = {b"user-agent": _AGENT, b"content-type": b"application/json"}
         headers |= {name.encode(): value.encode() for name, value in self._host.headers}
         secrets = list(_secrets_in(deployment.headers or {}))
@@ -254,12 +250,19 @@ class HTTPProvider:
             headers[name.lower().encode()] = value.encode()
         if len(self._endpoints) >= _MOST_ENDPOINTS:
             self._endpoints.clear()
-        address = address_of(self._host, deployment)
-        assert isinstance(address, Address)  # noqa: S101 - what is missing was told above
         credentials = credentials_of(self._host, deployment)
         endpoint = _Endpoint(address, tuple(headers.items()), credentials, Secrets(secrets))
         self._endpoints[deployment] = endpoint
         return endpoint
+
+    def _reached(self, deployment: Deployment) -> Address | Missing:
+        """Where the deployment is asked, once nothing is missing."""
+        host = self._host
+        if host.elsewhere is not None and re.search(host.elsewhere, deployment.name):
+            return Missing(f"{self.name}/ does not serve it: there it speaks a format of its own")
+        if (missing := keyless(host, deployment)) is not None:
+            return Missing(missing)
+        return address_of(host, deployment)
 
 
 def _limits_of(response: HTTPResponse) -> RateLimits | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -23,6 +23,7 @@ __all__ = [
     "promised_text",
     "text_or_none",
     "tolerant",
+    "unless_all_came",
 ]
 
 P = ParamSpec("P")
@@ -121,3 +122,9 @@ def promised_text(value: object) -> str:
 def text_or_none(value: object) -> str | None:
     """*value* where it is a text that is not empty."""
     return value if isinstance(value, str) and value else None
+
+
+def unless_all_came(rows: Sized, count: int, body: bytes) -> None:
+    """Raise where there are more or fewer vectors in *body* than the *count* that was asked for."""
+    if len(rows) != count:
+        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)

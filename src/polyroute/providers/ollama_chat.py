@@ -8,7 +8,7 @@ from typing import Any, Literal
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call, EmbedCall
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import described, merged
+from polyroute.providers.encoding import any_unsayable, described, given, merged
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump
@@ -48,10 +48,8 @@ class Ollama:
                 missing.append("parallel_tool_calls")
             if request.reasoning_effort is not None and request.reasoning_effort not in _EFFORTS:
                 missing.append("reasoning_effort")
-            for message in request.messages:
-                if (message.name is not None or type(message.content) is not str) and unsayable(message):
-                    missing.append("messages")
-                    break
+            if any_unsayable(request.messages, unsayable):
+                missing.append("messages")
         return missing
 
     def prefill(self, model: str) -> Literal["exact"]:
@@ -100,7 +98,7 @@ class Ollama:
 
 
 def _options(request: ChatRequest) -> JSON:
-    options: JSON = {
+    return given({
         "num_predict": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -109,8 +107,7 @@ def _options(request: ChatRequest) -> JSON:
         "presence_penalty": request.presence_penalty,
         "stop": request.stop,
         "seed": request.seed,
-    }
-    return {name: value for name, value in options.items() if value is not None}
+    })  # fmt: skip
 
 
 def _tool(tool: Tool) -> JSON:

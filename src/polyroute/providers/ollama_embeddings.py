@@ -12,9 +12,9 @@ from polyroute.providers.json_bodies import (
     JSON,
     dump,
     load,
-    malformed,
     text_or_none,
     tolerant,
+    unless_all_came,
 )
 from polyroute.providers.openai_embeddings import vector_of
 from polyroute.replies import EmbedResponse
@@ -42,8 +42,7 @@ def decode_embeddings(body: bytes, host: Host, *, count: int) -> EmbedResponse:
     """
     data = reply_in(load(body), host.errors)
     rows: Sequence[object] = data.get("embeddings") or ()
-    if len(rows) != count:
-        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    unless_all_came(rows, count, body)
     return EmbedResponse(
         tuple(map(vector_of, rows)),
         usage=Usage(input_tokens=int(data.get("prompt_eval_count") or 0)),

@@ -95,6 +95,5 @@ def _result(result: ToolResult, names: Mapping[str, str]) -> JSON:
     written: JSON = {"role": "tool", "content": text_of(result)}
     if name := names.get(result.tool_call_id) or result.name:
         written["tool_name"] = name
-    if result.tool_call_id:
-        written["tool_call_id"] = result.tool_call_id
+    written["tool_call_id"] = result.tool_call_id
     return written

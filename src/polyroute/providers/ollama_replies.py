@@ -44,10 +44,7 @@ def decode_chat(body: bytes, call: Call, host: Host) -> ChatResponse[Any]:
     reader.read(value, chunks)
     if not reader.done:
         raise malformed("the reply is not at its end", body)
-    gathered = Gathered()
-    for chunk in chunks:
-        gathered.add(chunk)
-    return amended(gathered.response(), raw=value)
+    return amended(Gathered(chunks).response(), raw=value)
 
 
 class ChatReader:

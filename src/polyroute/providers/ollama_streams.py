@@ -35,6 +35,3 @@ class ChatDecoder(EventStreamDecoder):
 
     def whole(self, body: bytes) -> object:
         return decode_chat(body, self._call, self._host)
-
-    def finished(self) -> bool:
-        return False

@@ -15,6 +15,7 @@ from polyroute.providers.encoding import (
     base64_of,
     data_uri,
     file_name,
+    given,
     image_type,
     object_text,
     say_streamed,
@@ -119,7 +120,7 @@ class OpenAIChat:
             mark(tools)
             mark_messages(turns)
         body: dict[str, Any] = {"model": call.model, "messages": turns}
-        body |= _given(
+        body |= given(
             {
                 host.max_tokens_field: request.max_tokens,
                 "temperature": request.temperature,
@@ -184,10 +185,6 @@ class OpenAIChat:
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes, /) -> PolyrouteError:
         return error_of(read_error(body, status), headers, self._host.errors)
-
-
-def _given(fields: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _messages(message: Message, host: Host) -> Sequence[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from polyroute.providers.error_table import reply_in
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, load, malformed, text_or_none, tolerant
+from polyroute.providers.json_bodies import JSON, load, text_or_none, tolerant, unless_all_came
 from polyroute.providers.openai_chat_replies import first_count
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
@@ -28,8 +28,7 @@ def decode_vectors(body: bytes, host: Host, *, count: int) -> EmbedResponse:
     data = reply_in(load(body), host.errors)
     rows: list[JSON] = data.get("data") or []
     rows = sorted(rows, key=lambda row: row.get("index") or 0)
-    if len(rows) != count:
-        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    unless_all_came(rows, count, body)
     return EmbedResponse(
         tuple(vector_of(row["embedding"]) for row in rows),
         usage=_embed_usage(data.get("usage") or {}),

@@ -9,7 +9,7 @@ from typing import Any
 from polyroute.capabilities import wanted
 from polyroute.deployments import Call
 from polyroute.errors import PolyrouteError
-from polyroute.providers.encoding import merged, say_streamed
+from polyroute.providers.encoding import any_unsayable, merged, say_streamed
 from polyroute.providers.error_table import error_of, read_error
 from polyroute.providers.hosts import Host
 from polyroute.providers.json_bodies import JSON, dump, text_or_none
@@ -51,11 +51,8 @@ class OpenAIResponses:
     def cannot(self, request: Request) -> list[str]:
         """The arguments of *request* that the host, or the format, cannot honour."""
         missing = wanted(request, self._unsupported)
-        if isinstance(request, ChatRequest):
-            for message in request.messages:
-                if (message.name is not None or type(message.content) is not str) and unsayable(message):
-                    missing.append("messages")
-                    break
+        if isinstance(request, ChatRequest) and any_unsayable(request.messages, unsayable):
+            missing.append("messages")
         return missing
 
     def goes_on_from(self, request: Request) -> str | None:
@@ -150,9 +147,7 @@ def _format(shape: ResponseFormat) -> JSON:
 
 def _joined(body: JSON, extra: Mapping[str, Any]) -> JSON:
     """*body* with *extra*, of which tools and what is to be included stand beside ours."""
-    beside = {
-        name: [*body[name], *extra[name]]
-        for name in ("tools", "include")
-        if body.keys() & extra.keys() & {name}
+    beside: JSON = {
+        name: [*body[name], *extra[name]] for name in ("tools", "include") if name in body and name in extra
     }
     return {**merged(body, extra), **beside}

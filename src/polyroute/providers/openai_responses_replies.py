@@ -45,10 +45,7 @@ def decode_response(body: bytes, host: Host) -> ChatResponse[Any]:
     if output is None or not (output or status):
         raise malformed("the reply has nothing in it", body)
     reader = ResponseReader(host)
-    gathered = Gathered()
-    for chunk in reader.end(data, status):
-        gathered.add(chunk)
-    return amended(gathered.response(), raw=data)
+    return amended(Gathered(reader.end(data, status)).response(), raw=data)
 
 
 @dataclass(slots=True, eq=False)
@@ -155,13 +152,11 @@ class ResponseReader:
         kept: Mapping[str, Any] = _NOTHING
         match item.get("type"):
             case "message":
-                kept = self._mark(item) if begun.said else _NOTHING
+                if begun.said:
+                    kept = self._mark(item)
             case "function_call" | "custom_tool_call":
-                kept = (
-                    self._mark(item, call_id=item.get("call_id") or item.get("id"))
-                    if begun.named
-                    else _NOTHING
-                )
+                if begun.named:
+                    kept = self._mark(item, call_id=item.get("call_id") or item.get("id"))
             case _:
                 kept = item
                 self._reasoned = True

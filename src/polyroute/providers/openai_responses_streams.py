@@ -40,9 +40,6 @@ class ResponseDecoder(EventStreamDecoder):
     def whole(self, body: bytes) -> object:
         return decode_response(body, self._host)
 
-    def finished(self) -> bool:
-        return False
-
     def _read(self, kind: str, event: JSON) -> Sequence[ChatChunk]:
         reader = self._reader
         match kind:

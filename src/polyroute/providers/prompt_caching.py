@@ -158,7 +158,9 @@ def _is_long(request: ChatRequest) -> bool:
             return True
     for tool in request.tools or ():
         length += len(tool.description) + len(repr(tool.parameters))
-    return length >= _LONG
+        if length >= _LONG:
+            return True
+    return False
 
 
 def _length(part: Part) -> int:

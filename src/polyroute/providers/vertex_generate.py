@@ -11,7 +11,7 @@ from polyroute.providers.error_table import reply_in
 from polyroute.providers.gemini_embeddings import decode_embeddings
 from polyroute.providers.gemini_generate import Gemini, model_path
 from polyroute.providers.hosts import Host
-from polyroute.providers.json_bodies import JSON, dump, load, malformed, tolerant
+from polyroute.providers.json_bodies import JSON, dump, load, tolerant, unless_all_came
 from polyroute.replies import EmbedResponse
 from polyroute.types import Usage
 
@@ -69,8 +69,7 @@ def _decode_predictions(body: bytes, host: Host, *, count: int) -> EmbedResponse
     """
     data = reply_in(load(body), host.errors)
     rows: list[JSON] = [each["embeddings"] for each in data.get("predictions") or ()]
-    if len(rows) != count:
-        raise malformed(f"{count} vectors were asked for and {len(rows)} came", body)
+    unless_all_came(rows, count, body)
     tokens = sum(int((row.get("statistics") or {}).get("token_count") or 0) for row in rows)
     return EmbedResponse(
         tuple([float(number) for number in cast("Sequence[float]", row["values"])] for row in rows),

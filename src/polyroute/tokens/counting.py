@@ -11,7 +11,6 @@ from polyroute.arguments import ToolLike, read_arguments
 from polyroute.messages import Messages, read_messages
 from polyroute.tokens.families import family_of
 from polyroute.tokens.prompts import prompt_tokens, weigh
-from polyroute.tokens.vocabularies import length, vocabulary
 
 __all__ = ["Count", "count", "measure"]
 
@@ -61,7 +60,11 @@ def measure(
     read = read_messages(messages)
     offered = read_arguments({"tools": tools}, frozenset({"tools"}))["tools"] if tools else ()
     family = family_of(model)
-    encoding = vocabulary(family.vocabulary, vocabularies) if family.vocabulary else None
-    if encoding is None:
-        return Count(prompt_tokens(read, offered, family, partial(weigh, family.weights)))
-    return Count(prompt_tokens(read, offered, family, partial(length, encoding)), encoding.name)
+    if family.vocabulary:
+        # It takes milliseconds to import, and a router itself only estimates.
+        from polyroute.tokens.vocabularies import length, vocabulary
+
+        encoding = vocabulary(family.vocabulary, vocabularies)
+        if encoding is not None:
+            return Count(prompt_tokens(read, offered, family, partial(length, encoding)), encoding.name)
+    return Count(prompt_tokens(read, offered, family, partial(weigh, family.weights)))

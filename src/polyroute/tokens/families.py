@@ -58,12 +58,13 @@ _KINDS = (
     rb"\xee\xef",  # full width
     rb"\xf0-\xf4",  # emoji
 )
+_BYTES = tuple(re.findall(rb"[" + kind + rb"]", bytes(range(256))) for kind in _KINDS)
 
 
 def _weights(*hundredths: int) -> bytes:
     table = bytearray(256)
-    for kind, weight in zip(_KINDS, hundredths, strict=True):
-        for byte in re.findall(rb"[" + kind + rb"]", bytes(range(256))):
+    for alike, weight in zip(_BYTES, hundredths, strict=True):
+        for byte in alike:
             table[ord(byte)] = weight
     return bytes(table)
 
