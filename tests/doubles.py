@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+import anyio
+import pytest
+
 from polyroute import (
     AuthenticationError,
+    ChatResponse,
     Deployment,
-    OverloadedError,
     RateLimitError,
+    Router,
     ServerError,
 )
 from polyroute.testing import FakeProvider
@@ -34,8 +38,9 @@ def busy(retry_after: float | None = None) -> FakeProvider:
     return FakeProvider(script=[RateLimitError("busy", status=429, retry_after=retry_after)])
 
 
-def overloaded() -> FakeProvider:
-    return FakeProvider(script=[OverloadedError("full", status=503)])
+def broken_then_well(failures: int) -> FakeProvider:
+    """It fails so many times, and then is well."""
+    return FakeProvider(script=[*[ServerError("down", status=500)] * failures, "well"])
 
 
 def asked(reply_or_error: object) -> list[str]:
@@ -51,3 +56,21 @@ async def outcome(work: Awaitable[object]) -> object:
         return await work
     except Exception as exc:
         return exc
+
+
+async def streamed(router: Router, **arguments: object) -> ChatResponse[object]:
+    """The reply to a chat that is streamed."""
+    async with router.stream("hi", **arguments) as stream:
+        return await stream.response()
+
+
+async def times(count: int, router: Router, **arguments: object) -> list[object]:
+    """What came of so many calls, one after another."""
+    return [await outcome(router.chat("hi", **arguments)) for _ in range(count)]
+
+
+async def seconds(work: Awaitable[object]) -> tuple[object, object]:
+    """What came of a call, and how long it took, to be compared."""
+    began = anyio.current_time()
+    result = await outcome(work)
+    return result, pytest.approx(anyio.current_time() - began)

@@ -20,17 +20,10 @@ pieces = st.one_of(
 )
 
 
-def gathered(*chunks):
-    whole = Gathered()
-    for chunk in chunks:
-        whole.add(chunk)
-    return whole
-
-
 def test_text_after_something_else_is_a_run_of_its_own():
     between = [ChatChunk(reasoning="hm"), ChatChunk(opaque=SIGNED), ChatChunk(tool_call_delta=CALLED)]
     for chunk in between:
-        whole = gathered(ChatChunk(text="a"), ChatChunk(text="b"), chunk, ChatChunk(text="c"))
+        whole = Gathered([ChatChunk(text="a"), ChatChunk(text="b"), chunk, ChatChunk(text="c")])
         parts = whole.response().parts
         assert [part for part in parts if isinstance(part, Text)] == [Text("ab"), Text("c")], chunk
         assert not isinstance(parts[1], Text)
@@ -50,7 +43,7 @@ def test_the_runs_are_those_of_a_plain_scan(chunks):
             told.append(CALLED)
         if chunk.opaque is not None:
             told.append(chunk.opaque)
-    whole = gathered(*chunks)
+    whole = Gathered(chunks)
 
     assert whole.text == "".join(part.text for part in told if type(part) is Text)
     if parts := whole.response().parts:
@@ -60,10 +53,10 @@ def test_the_runs_are_those_of_a_plain_scan(chunks):
 
 @given(st.lists(pieces, max_size=6), st.lists(pieces, max_size=6))
 def test_a_copy_goes_on_by_itself(before, after):
-    whole = gathered(*before)
+    whole = Gathered(before)
     other = whole.copy()
     for chunk in after:
         other.add(chunk)
 
-    assert whole.response() == gathered(*before).response()
-    assert other.response() == gathered(*before, *after).response()
+    assert whole.response() == Gathered(before).response()
+    assert other.response() == Gathered([*before, *after]).response()

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from random import Random
 from typing import Any, Literal, Self, TypeAlias
 
-__all__ = ["Answer", "Asked", "WireServer", "cut_anywhere", "events"]
+__all__ = ["Answer", "Asked", "WireServer", "cut_anywhere", "events", "named_events"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,11 @@ def cut_anywhere(data: bytes, rng: Random, *, pieces: int = 24) -> list[bytes]:
     """*data* in about so many *pieces*, cut at random: inside of characters and of events too."""
     cuts = sorted({rng.randrange(len(data) + 1) for _ in range(pieces - 1)})
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+def named_events(*values: Mapping[str, Any]) -> bytes:
+    """Server-sent events, each named by its type."""
+    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in values).encode()
 
 
 def events(*values: object, done: bool = True) -> bytes:

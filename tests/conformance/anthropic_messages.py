@@ -31,7 +31,7 @@ from polyroute import (
 )
 from polyroute.providers import Host
 from polyroute.types import Part
-from tests.conformance.format import JSON, Failure, Format
+from tests.conformance.format import JSON, Failure, Format, in_pieces
 from tests.providers.strategies import LEAVES, WORDS, arranged, framed
 
 __all__ = ["ANTHROPIC_MESSAGES", "as_stream", "reply"]
@@ -111,29 +111,22 @@ def _pieces(block: JSON, rng: Random) -> tuple[JSON, list[JSON]]:
     """How a block begins, and what is added to it."""
     kind = block["type"]
     if kind == "text":
-        deltas = [{"type": "text_delta", "text": piece} for piece in _cut(block["text"], rng)]
+        deltas = [{"type": "text_delta", "text": piece} for piece in in_pieces(block["text"], rng)]
         cited = [{"type": "citations_delta", "citation": each} for each in block.get("citations") or ()]
         return {"type": "text", "text": ""}, [*deltas, *cited]
     if kind == "thinking":
-        thoughts = [{"type": "thinking_delta", "thinking": piece} for piece in _cut(block["thinking"], rng)]
+        thoughts = [
+            {"type": "thinking_delta", "thinking": piece} for piece in in_pieces(block["thinking"], rng)
+        ]
         signed = [{"type": "signature_delta", "signature": block["signature"]}] if block["signature"] else []
         return {"type": "thinking", "thinking": "", "signature": ""}, [*thoughts, *signed]
     if "input" in block:
         written = json.dumps(block["input"], ensure_ascii=False) if block["input"] else ""
-        fragments = ["", *_cut(written, rng)]
+        fragments = ["", *in_pieces(written, rng)]
         return {**block, "input": {}}, [
             {"type": "input_json_delta", "partial_json": each} for each in fragments
         ]
     return block, []
-
-
-def _cut(text: str, rng: Random) -> Sequence[str]:
-    pieces: list[str] = []
-    while text:
-        size = rng.randint(1, 9)
-        pieces.append(text[:size])
-        text = text[size:]
-    return pieces
 
 
 _INDEXES = st.sampled_from([0, 0, 1])

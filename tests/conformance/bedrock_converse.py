@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -32,7 +32,7 @@ from polyroute import (
 from polyroute.providers import Host
 from polyroute.providers.anthropic_schemas import closed_schema
 from polyroute.types import Part
-from tests.conformance.format import JSON, Failure, Format
+from tests.conformance.format import JSON, Failure, Format, in_pieces
 from tests.providers.bedrock.wire import event, reply, stream, text
 from tests.providers.strategies import LEAVES, WORDS, arranged
 
@@ -95,13 +95,13 @@ def _pieces(block: JSON, rng: Random) -> Iterator[tuple[str, JSON]]:
     """How a block begins, where it says so, and what is added to it."""
     match block:
         case {"text": words}:
-            deltas: list[JSON] = [{"text": piece} for piece in _cut(words, rng)]
+            deltas: list[JSON] = [{"text": piece} for piece in in_pieces(words, rng)]
         case {"citationsContent": cited}:
-            deltas = [{"text": piece} for each in cited["content"] for piece in _cut(each["text"], rng)] + [
-                {"citation": each} for each in cited["citations"]
-            ]
+            deltas = [
+                {"text": piece} for each in cited["content"] for piece in in_pieces(each["text"], rng)
+            ] + [{"citation": each} for each in cited["citations"]]
         case {"reasoningContent": {"reasoningText": thought}}:
-            deltas = [{"reasoningContent": {"text": piece}} for piece in _cut(thought["text"], rng)]
+            deltas = [{"reasoningContent": {"text": piece}} for piece in in_pieces(thought["text"], rng)]
             if "signature" in thought:
                 deltas.append({"reasoningContent": {"signature": thought["signature"]}})
         case {"reasoningContent": hidden}:
@@ -109,7 +109,7 @@ def _pieces(block: JSON, rng: Random) -> Iterator[tuple[str, JSON]]:
         case {"toolUse": call}:
             yield "contentBlockStart", {"start": {"toolUse": _without(call, "input")}}
             written = json.dumps(call["input"], ensure_ascii=False) if call["input"] else ""
-            deltas = [{"toolUse": {"input": piece}} for piece in ("", *_cut(written, rng))]
+            deltas = [{"toolUse": {"input": piece}} for piece in ("", *in_pieces(written, rng))]
         case {"toolResult": result}:
             yield "contentBlockStart", {"start": {"toolResult": _without(result, "content")}}
             deltas = [{"toolResult": result["content"]}]
@@ -120,15 +120,6 @@ def _pieces(block: JSON, rng: Random) -> Iterator[tuple[str, JSON]]:
 
 def _without(data: JSON, name: str) -> JSON:
     return {key: value for key, value in data.items() if key != name}
-
-
-def _cut(words: str, rng: Random) -> Sequence[str]:
-    pieces: list[str] = []
-    while words:
-        size = rng.randint(1, 9)
-        pieces.append(words[:size])
-        words = words[size:]
-    return pieces
 
 
 _NAMES = st.sampled_from(

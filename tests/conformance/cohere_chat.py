@@ -26,7 +26,7 @@ from polyroute import (
     ToolCall,
 )
 from polyroute.providers import Host
-from tests.conformance.format import JSON, Failure, Format
+from tests.conformance.format import JSON, Failure, Format, in_pieces
 from tests.providers.cohere.wire import call, reply, streamed, text, thinking
 from tests.providers.strategies import LEAVES, WORDS, arranged, framed
 
@@ -76,7 +76,7 @@ def _as_stream(body: Mapping[str, Any], rng: Random) -> bytes:
     ]
     for index, block in enumerate(message.get("content") or ()):
         told += _block(index, block, rng)
-    for piece in _cut(message.get("tool_plan"), rng):
+    for piece in in_pieces(message.get("tool_plan"), rng):
         told.append({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": piece}}})
     for index, each in enumerate(message.get("tool_calls") or ()):
         told += _call(index, each, rng)
@@ -92,7 +92,7 @@ def _block(index: int, block: JSON, rng: Random) -> Iterator[JSON]:
         return {"type": name, "index": index, "delta": {"message": {"content": content}}}
 
     yield event("content-start", {**block, field: ""})
-    for piece in _cut(block.get(field), rng):
+    for piece in in_pieces(block.get(field), rng):
         yield event("content-delta", {field: piece})
     yield {"type": "content-end", "index": index}
 
@@ -104,16 +104,9 @@ def _call(index: int, call: JSON, rng: Random) -> Iterator[JSON]:
         return {"type": name, "index": index, "delta": {"message": {"tool_calls": told}}}
 
     yield event("tool-call-start", {**call, "function": {"name": function["name"], "arguments": ""}})
-    for piece in _cut(function["arguments"], rng):
+    for piece in in_pieces(function["arguments"], rng):
         yield event("tool-call-delta", {"function": {"arguments": piece}})
     yield {"type": "tool-call-end", "index": index}
-
-
-def _cut(text: str | None, rng: Random) -> Iterator[str]:
-    while text:
-        size = rng.randint(1, 9)
-        yield text[:size]
-        text = text[size:]
 
 
 def _delta(message: JSON, **fields: object) -> JSON:

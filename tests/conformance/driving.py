@@ -57,10 +57,7 @@ def cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 def gathered(chunks: Sequence[ChatChunk]) -> ChatResponse[Any]:
     """The reply that *chunks* make."""
-    gathered = Gathered()
-    for chunk in chunks:
-        gathered.add(chunk)
-    return gathered.response()
+    return Gathered(chunks).response()
 
 
 def said(reply: object) -> object:

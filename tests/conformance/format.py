@@ -14,7 +14,7 @@ from polyroute.providers import HOSTS, Host
 from polyroute.providers.formats import format_of
 from polyroute.wire import WireFormat
 
-__all__ = ["JSON", "Failure", "Format"]
+__all__ = ["JSON", "Failure", "Format", "in_pieces"]
 
 JSON: TypeAlias = dict[str, Any]
 
@@ -74,3 +74,13 @@ class Format:
         ]
         hosts = [HOSTS[deployment.prefix] for deployment in deployments]
         return [(each, format_of(host)) for each, host in zip(deployments, hosts, strict=True)]
+
+
+def in_pieces(text: str | None, rng: Random) -> list[str]:
+    """*text* cut by chance, as a host streams it; none of it is no piece."""
+    pieces: list[str] = []
+    while text:
+        size = rng.randint(1, 9)
+        pieces.append(text[:size])
+        text = text[size:]
+    return pieces

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -20,7 +20,7 @@ from polyroute import (
     ServerError,
 )
 from polyroute.providers import Host
-from tests.conformance.format import JSON, Failure, Format
+from tests.conformance.format import JSON, Failure, Format, in_pieces
 from tests.providers.ollama.wire import call, line, lines, reply
 from tests.providers.strategies import LEAVES, WORDS, arranged
 
@@ -61,17 +61,10 @@ def _replies(draw: st.DrawFn) -> JSON:
 def _as_stream(body: Mapping[str, Any], rng: Random) -> bytes:
     """A whole reply told line by line, as the host would."""
     message = body["message"]
-    told = [line("", thinking=piece) for piece in _cut(message.get("thinking"), rng)]
-    told += [line(piece) for piece in _cut(message["content"], rng)]
+    told = [line("", thinking=piece) for piece in in_pieces(message.get("thinking"), rng)]
+    told += [line(piece) for piece in in_pieces(message["content"], rng)]
     told += [line("", tool_calls=[each]) for each in message.get("tool_calls") or ()]
     return lines(*told, {**body, "message": {"role": "assistant", "content": ""}})
-
-
-def _cut(text: str | None, rng: Random) -> Iterator[str]:
-    while text:
-        size = rng.randint(1, 9)
-        yield text[:size]
-        text = text[size:]
 
 
 _LINES = st.fixed_dictionaries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -20,7 +20,7 @@ from polyroute import (
     ServerError,
 )
 from polyroute.providers import Host
-from tests.conformance.format import JSON, Failure, Format
+from tests.conformance.format import JSON, Failure, Format, in_pieces
 from tests.providers.strategies import SHAPED, streams, wire_messages
 from tests.providers.wire import choice, completion
 from tests.wire_server import events
@@ -66,13 +66,15 @@ def _pieces(choice: Mapping[str, Any], rng: Random) -> list[dict[str, Any]]:
     message = choice.get("message") or {}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     for name in ("reasoning_content", "reasoning"):
-        deltas += [{name: piece} for piece in _cut(message.get(name), rng)]
+        deltas += [{name: piece} for piece in in_pieces(message.get(name), rng)]
     deltas += [{"reasoning_details": [detail]} for detail in message.get("reasoning_details") or ()]
     content = message.get("content")
     deltas += (
-        [{"content": content}] if isinstance(content, list) else [{"content": p} for p in _cut(content, rng)]
+        [{"content": content}]
+        if isinstance(content, list)
+        else [{"content": p} for p in in_pieces(content, rng)]
     )
-    deltas += [{"refusal": piece} for piece in _cut(message.get("refusal"), rng)]
+    deltas += [{"refusal": piece} for piece in in_pieces(message.get("refusal"), rng)]
     for place, call in enumerate(message.get("tool_calls") or ()):
         deltas += [{"tool_calls": [piece]} for piece in _call_pieces(place, call, rng)]
     pieces = [{"delta": delta, "finish_reason": None} for delta in deltas]
@@ -90,17 +92,8 @@ def _call_pieces(place: int, call: Mapping[str, Any], rng: Random) -> list[dict[
     }
     return [
         begin,
-        *({"index": place, "function": {"arguments": p}} for p in _cut(function.get("arguments"), rng)),
+        *({"index": place, "function": {"arguments": p}} for p in in_pieces(function.get("arguments"), rng)),
     ]
-
-
-def _cut(text: str | None, rng: Random) -> Sequence[str]:
-    pieces: list[str] = []
-    while text:
-        size = rng.randint(1, 9)
-        pieces.append(text[:size])
-        text = text[size:]
-    return pieces
 
 
 # --- what was asked, asked again ----------------------------------------------------------------

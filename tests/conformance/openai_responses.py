@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import filterfalse
 from random import Random
 from typing import Any
@@ -32,7 +32,7 @@ from polyroute import (
 )
 from polyroute.providers import Host
 from polyroute.types import Part
-from tests.conformance.format import JSON, Failure, Format
+from tests.conformance.format import JSON, Failure, Format, in_pieces
 from tests.providers.strategies import LEAVES, WORDS, arranged, framed
 
 __all__ = ["OPENAI_RESPONSES", "as_stream", "message", "reply"]
@@ -144,7 +144,7 @@ def _events(item: JSON, rng: Random) -> Iterator[JSON]:
         for place, part in enumerate(parts):
             kind, index = kinds[part["type"]], "summary_index" if name == "summary" else "content_index"
             logprobs = part.get("logprobs") or []
-            for piece in _cut(part.get("text") or part.get("refusal") or "", rng):
+            for piece in in_pieces(part.get("text") or part.get("refusal") or "", rng):
                 yield {"type": f"response.{kind}.delta", index: place, "delta": piece, "logprobs": logprobs}
                 logprobs = []
             yield {"type": f"response.{kind}.done", index: place}
@@ -157,15 +157,6 @@ _PIECES = {
     "arguments": {"function_call": "function_call_arguments"},
     "input": {"custom_tool_call": "custom_tool_call_input"},
 }
-
-
-def _cut(text: str, rng: Random) -> Sequence[str]:
-    pieces: list[str] = []
-    while text:
-        size = rng.randint(1, 9)
-        pieces.append(text[:size])
-        text = text[size:]
-    return pieces
 
 
 _PLACED = {"output_index": st.sampled_from([0, 0, 1])}

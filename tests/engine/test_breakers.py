@@ -23,21 +23,8 @@ from polyroute import (
     Timeout,
 )
 from polyroute.testing import FakeProvider
-from tests.doubles import asked, deployment, down, outcome
+from tests.doubles import asked, broken_then_well, deployment, down, outcome, streamed, times
 from tests.virtual_time import anyio_backend  # noqa: F401
-
-
-async def times(count, router, **arguments):
-    return [await outcome(router.chat("hi", **arguments)) for _ in range(count)]
-
-
-async def read(router, **arguments):
-    async with router.stream("hi", **arguments) as stream:
-        return await stream.response()
-
-
-def broken_then_well(failures: int) -> FakeProvider:
-    return FakeProvider(script=[*[ServerError("down", status=500)] * failures, "well"])
 
 
 class TestOpening:
@@ -115,8 +102,8 @@ class TestOpening:
         breaks = FakeProvider(script=[("Once upon", ServerError("cut"))])
         async with Router([deployment("a", breaks), deployment("b")]) as router:
             for _ in range(5):
-                assert isinstance(await outcome(read(router)), StreamInterruptedError)
-            assert (await read(router)).deployment == "b"
+                assert isinstance(await outcome(streamed(router)), StreamInterruptedError)
+            assert (await streamed(router)).deployment == "b"
 
     async def test_embeddings_count_as_well(self):
         async with Router([deployment("a", down()), deployment("b")]) as router:

@@ -15,16 +15,11 @@ from polyroute import (
     Usage,
 )
 from polyroute.testing import FakeProvider
-from tests.doubles import asked, deployment
-
-
-async def read(router, **arguments):
-    async with router.stream("hi", **arguments) as stream:
-        return await stream.response()
+from tests.doubles import asked, deployment, streamed
 
 
 async def ask(work, router, **arguments):
-    return await (router.chat("hi", **arguments) if work == "chat" else read(router, **arguments))
+    return await (router.chat("hi", **arguments) if work == "chat" else streamed(router, **arguments))
 
 
 @pytest.mark.parametrize("work", ["chat", "stream"])
@@ -98,7 +93,7 @@ async def test_after_the_first_token_of_a_stream_such_a_finish_is_a_break():
     breaker = CircuitBreaker(1, failed_finishes=["other"])
     async with Router([deployment("a", odd, breaker=breaker), deployment("b")]) as router:
         with pytest.raises(StreamInterruptedError, match="'other'") as caught:
-            await read(router)
+            await streamed(router)
         assert caught.value.partial == "half of it"
         assert isinstance(caught.value.__cause__, ServerError)
         assert router.fleet["a"].breaker == "open"

@@ -10,7 +10,7 @@ import pytest
 
 from polyroute import Deployment, LearningLimiter, Limits, LimitTimeoutError, Router, Strategy
 from polyroute.limits import LocalLimiter
-from tests.doubles import asked
+from tests.doubles import asked, streamed
 from tests.virtual_time import anyio_backend  # noqa: F401
 
 REPLY = {
@@ -67,11 +67,6 @@ def left(remaining, of=100, reset="60s"):
         "x-ratelimit-remaining-requests": str(remaining),
         "x-ratelimit-reset-requests": reset,
     }
-
-
-async def streamed(router):
-    async with router.stream("hi") as stream:
-        return await stream.response()
 
 
 @pytest.mark.parametrize("call", [lambda router: router.chat("hi"), streamed], ids=["chat", "stream"])

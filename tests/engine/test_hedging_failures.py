@@ -8,7 +8,6 @@ import pytest
 from polyroute import (
     AllAttemptsFailedError,
     BadRequestError,
-    ChatChunk,
     ConfigurationError,
     ContextWindowExceededError,
     DeadlineExceededError,
@@ -264,17 +263,8 @@ class TestAStreamThatTheSecondWon:
             assert idle(router, "abc")
 
     async def test_with_a_bug_in_it_raises_that_bug(self):
-        class Buggy:
-            name = "buggy"
-
-            async def chat(self, call):
-                raise NotImplementedError
-
-            async def stream(self, call):
-                yield ChatChunk(text="x")
-                raise ZeroDivisionError
-
-        async with Router(self.here(Buggy()), hedge=SOON) as router:
+        buggy = Chunks("x", error=ZeroDivisionError())
+        async with Router(self.here(buggy), hedge=SOON) as router:
             with pytest.raises(ZeroDivisionError):
                 await streamed(router)
             assert idle(router)

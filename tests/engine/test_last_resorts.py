@@ -16,16 +16,8 @@ from polyroute import (
     ServerError,
 )
 from polyroute.testing import FakeProvider
-from tests.doubles import asked, busy, deployment, down, outcome
+from tests.doubles import asked, broken_then_well, busy, deployment, down, outcome, times
 from tests.virtual_time import anyio_backend  # noqa: F401
-
-
-async def times(count, router, **arguments):
-    return [await outcome(router.chat("hi", **arguments)) for _ in range(count)]
-
-
-def broken_then_well(failures: int) -> FakeProvider:
-    return FakeProvider(script=[*[ServerError("down", status=500)] * failures, "well"])
 
 
 class TestInNeed:

@@ -18,14 +18,8 @@ from polyroute import (
     Usage,
 )
 from polyroute.testing import FakeProvider
-from tests.doubles import asked, busy, deployment, down, outcome
+from tests.doubles import asked, busy, deployment, down, outcome, seconds
 from tests.virtual_time import anyio_backend  # noqa: F401
-
-
-async def seconds(work):
-    began = anyio.current_time()
-    result = await outcome(work)
-    return result, pytest.approx(anyio.current_time() - began)
 
 
 class TestElsewhereFirst:

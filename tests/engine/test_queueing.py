@@ -16,14 +16,8 @@ from polyroute import (
     StreamInterruptedError,
 )
 from polyroute.testing import FakeProvider
-from tests.doubles import deployment, outcome
+from tests.doubles import deployment, outcome, seconds
 from tests.virtual_time import anyio_backend  # noqa: F401
-
-
-async def seconds(work):
-    began = anyio.current_time()
-    result = await outcome(work)
-    return result, pytest.approx(anyio.current_time() - began)
 
 
 async def impatient(router, patience):

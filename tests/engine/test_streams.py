@@ -30,12 +30,7 @@ from polyroute import (
 )
 from polyroute.testing import FakeProvider
 from tests.doubles import asked, deployment
-
-
-async def read(router, **arguments):
-    async with router.stream("hi", **arguments) as stream:
-        chunks = [chunk async for chunk in stream]
-        return chunks, await stream.response()
+from tests.engine.breaking import Chunks, read
 
 
 async def test_tells_who_was_asked_from_its_first_token_to_its_end():
@@ -90,28 +85,22 @@ async def test_everything_a_reply_can_hold_comes_through_a_stream():
 
 
 async def test_every_kind_of_chunk_finds_its_place_in_the_reply():
-    class Chunks:
-        name = "chunks"
-
-        async def chat(self, call):
-            raise NotImplementedError
-
-        async def stream(self, call):
-            yield ChatChunk(id="r", model="m")
-            yield ChatChunk(opaque=Opaque("chunks", {"s": 1}))
-            yield ChatChunk(text="a", logprobs=(TokenLogprob("a", -0.1),))
-            yield ChatChunk(text="b", logprobs=(TokenLogprob("b", -0.2),), id="")
-            yield ChatChunk(refusal="no")
-            yield ChatChunk(text="other", index=1)
-            yield ChatChunk(tool_call_delta=ToolCallDelta(1, "2", "g", "{}"))
-            yield ChatChunk(tool_call_delta=ToolCallDelta(0, "1", "f", '{"x"'))
-            yield ChatChunk(tool_call_delta=ToolCallDelta(0, None, None, ": 1}"))
-            yield ChatChunk(tool_call_delta=ToolCallDelta(2, "3"))
-            yield ChatChunk(finish_reason="stop", index=1)
-            yield ChatChunk(finish_reason="length")
-            yield ChatChunk(usage=Usage(1, 2))
-
-    async with Router([deployment("a", Chunks())]) as router:
+    told = Chunks(
+        ChatChunk(id="r", model="m"),
+        ChatChunk(opaque=Opaque("chunks", {"s": 1})),
+        ChatChunk(text="a", logprobs=(TokenLogprob("a", -0.1),)),
+        ChatChunk(text="b", logprobs=(TokenLogprob("b", -0.2),), id=""),
+        ChatChunk(refusal="no"),
+        ChatChunk(text="other", index=1),
+        ChatChunk(tool_call_delta=ToolCallDelta(1, "2", "g", "{}")),
+        ChatChunk(tool_call_delta=ToolCallDelta(0, "1", "f", '{"x"')),
+        ChatChunk(tool_call_delta=ToolCallDelta(0, None, None, ": 1}")),
+        ChatChunk(tool_call_delta=ToolCallDelta(2, "3")),
+        ChatChunk(finish_reason="stop", index=1),
+        ChatChunk(finish_reason="length"),
+        ChatChunk(usage=Usage(1, 2)),
+    )
+    async with Router([deployment("a", told)]) as router:
         _, reply = await read(router)
 
     assert (reply.id, reply.model, reply.text, reply.refusal) == ("r", "m", "ab", "no")
@@ -429,17 +418,7 @@ class TestOnEnd:
 
 
 async def test_a_bug_in_a_provider_comes_out_as_itself_and_leaves_nothing():
-    class Buggy:
-        name = "buggy"
-
-        async def chat(self, call):
-            raise NotImplementedError
-
-        async def stream(self, call):
-            yield ChatChunk(text="x")
-            raise ZeroDivisionError
-
-    async with Router([deployment("a", Buggy())]) as router:
+    async with Router([deployment("a", Chunks("x", error=ZeroDivisionError()))]) as router:
         with pytest.raises(ZeroDivisionError):
             async with router.stream("hi") as stream:
                 await stream.response()

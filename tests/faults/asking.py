@@ -14,6 +14,7 @@ from polyroute import (
     ExponentialBackoff,
     Router,
 )
+from tests.doubles import streamed
 from tests.faults.faults import Fault
 from tests.transports.faulty_server import TEXT, WORDS, FaultyServer
 from tests.transports.kinds import KEY, OVER_AIOHTTP, Kind, settled
@@ -40,11 +41,6 @@ AT_ONCE = ExponentialBackoff(max_retries=2, base=0)
 
 async def chatted(router: Router, **arguments: object) -> ChatResponse[object]:
     return await router.chat("hi", **arguments)
-
-
-async def streamed(router: Router, **arguments: object) -> ChatResponse[object]:
-    async with router.stream("hi", **arguments) as stream:
-        return await stream.response()
 
 
 async def embedded(router: Router, **arguments: object) -> EmbedResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from itertools import chain
 
@@ -23,13 +23,13 @@ from tests.transports.faulty_server import (
     STREAMING,
     TOKENS,
     Act,
-    Asked,
     Do,
     FaultyServer,
     Pause,
     Step,
     by_the_byte,
     chunk,
+    either,
     fine,
     for_ever,
     head,
@@ -65,10 +65,6 @@ class Fault:
         return FaultyServer(*[fine] * after, self.act, greeting=self.greeting, listening=self.listening)
 
 
-def _cut(chat: Iterable[Step], stream: Iterable[Step]) -> Callable[[Asked], Iterable[Step]]:
-    return lambda asked: stream if asked.streams else chat
-
-
 _HALF = len(CHAT) // 2
 
 FAULTS = (
@@ -84,7 +80,7 @@ FAULTS = (
     Fault("closed after the head", (head(content_length=99), Do.FIN), ReadError, "incomplete|without"),
     Fault(
         "reset within the body",
-        _cut(
+        either(
             (head(content_length=len(CHAT)), CHAT[:_HALF], _A_MOMENT, Do.RESET),
             (STREAMING, chunk(ROLE), _A_MOMENT, Do.RESET),
         ),
@@ -92,7 +88,7 @@ FAULTS = (
     ),
     Fault(
         "closed within the body",
-        _cut(
+        either(
             (head(content_length=len(CHAT)), CHAT[:_HALF], Do.FIN),
             (STREAMING, chunk(ROLE), Do.FIN),
         ),
@@ -210,7 +206,7 @@ SILENCES = (
     Silence("the head alone", (STREAMING, Do.STALL), "attempt"),
     Silence(
         "a part of the body",
-        _cut(
+        either(
             (head(content_length=len(CHAT)), CHAT[:_HALF], Do.STALL),
             (STREAMING, chunk(ROLE), chunk(TOKENS[0])[:-20], Do.STALL),
         ),

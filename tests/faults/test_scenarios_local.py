@@ -6,15 +6,10 @@ import asyncio
 import json
 import logging
 import os
-import subprocess
-import sys
-import textwrap
 import time
 import traceback
-from pathlib import Path
 
 import pytest
-import trio
 
 from polyroute import (
     ConfigurationError,
@@ -30,15 +25,15 @@ from tests.transports.faulty_server import TEXT, Do, FaultyServer, fine, sized
 from tests.transports.kinds import (
     KEY,
     POOLED,
+    RUNS,
     deployment,
     in_time,
     on_each_transport,
     routing,
 )
+from tests.transports.programs import FORKED_BETWEEN_TWO_LOOPS, run_alone
 from tests.transports.telling import told
 
-_ROOT = Path(__file__).parents[2]
-_RUNS = {"asyncio": asyncio.run, "trio": lambda call: trio.run(lambda: call)}
 on_each_own = pytest.mark.parametrize("transport", ["httpx", "httpx2", "aiohttp"])
 
 
@@ -53,7 +48,7 @@ def test_52_the_next_event_loop_gets_new_connections_and_a_closed_router_says_th
                 assert (await router.chat("hi")).text == TEXT
 
         for loop in loops:
-            _RUNS[loop](twice())
+            RUNS[loop](twice())
             assert server.open_connections() == 0
         assert server.accepted == len(loops)
         asyncio.run(router.aclose())
@@ -62,40 +57,11 @@ def test_52_the_next_event_loop_gets_new_connections_and_a_closed_router_says_th
         assert len(server.asked) == 2 * len(loops)
 
 
-_FORKING = """
-    import asyncio, os, sys
-    from polyroute import Deployment, Router
-
-    router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")], transport=sys.argv[2])
-    loop = asyncio.new_event_loop()
-
-    def ask():
-        assert loop.run_until_complete(router.chat("hi")).text
-
-    async def in_child():
-        assert (await router.chat("hi")).text
-        await router.aclose()
-
-    ask()
-    child = os.fork()
-    if not child:
-        asyncio.run(in_child())
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    ask()
-    loop.run_until_complete(router.aclose())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-"""
-
-
 @on_each_own
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_52_a_forked_process_has_connections_of_its_own(transport):
     with FaultyServer() as server:
-        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(_FORKING), server.url, transport]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=_ROOT)
-        assert (done.returncode, done.stderr) == (0, "")
+        run_alone(FORKED_BETWEEN_TWO_LOOPS, server.url, transport)
         assert [asked.connection for asked in server.asked] == [1, 2, 1]
 
 

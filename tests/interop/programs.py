@@ -12,15 +12,19 @@ import httpx
 import pytest
 
 from polyroute import Deployment, Router
+from polyroute.testing import FakeProvider
+from tests.doubles import deployment
 
 __all__ = [
     "ABANDONED",
     "BASE",
     "HI",
     "LIBRARIES",
+    "answering",
     "events",
     "on_each_library",
     "posted",
+    "program",
     "responded",
     "routed",
 ]
@@ -43,6 +47,23 @@ async def routed(
         transport = router.openai_transport(library)
         async with library.AsyncClient(transport=transport, base_url=BASE) as client:
             yield client
+
+
+@asynccontextmanager
+async def program(
+    *deployments: Deployment, library: ModuleType = httpx, **options: Any
+) -> AsyncIterator[Any]:
+    """OpenAI's SDK before a router of *deployments*, as a program's author would make it."""
+    import openai
+
+    async with Router(list(deployments), **options) as router:
+        http = library.AsyncClient(transport=router.openai_transport(library))
+        async with openai.AsyncOpenAI(http_client=http, base_url=BASE, api_key="-") as client:
+            yield client
+
+
+def answering(*replies: Any, **options: Any) -> Deployment:
+    return deployment("a", FakeProvider(replies, **options))
 
 
 async def responded(client: Any, **body: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ from pydantic import BaseModel
 from polyroute import ChatResponse, Deployment, Opaque, ReadError, Reasoning, Router, Text, ToolCall, Usage
 from polyroute.testing import FakeProvider
 from tests.doubles import deployment, down
-from tests.interop.programs import ABANDONED, BASE, on_each_library
+from tests.interop.programs import ABANDONED, BASE, answering, on_each_library, program
 
 openai = pytest.importorskip("openai", reason="not installed here; `nox -s interop` installs it")
 
@@ -26,19 +25,6 @@ class City(BaseModel):
 
 ROME = '{"name":"Rome","population":2750000}'
 NOW = {"type": "function", "name": "now", "parameters": {"type": "object", "properties": {}}, "strict": False}
-
-
-@asynccontextmanager
-async def program(*deployments: Deployment, library: Any = httpx, **options: Any):
-    """A program's client, as its author would make it."""
-    async with Router(list(deployments), **options) as router:
-        http = library.AsyncClient(transport=router.openai_transport(library))
-        async with openai.AsyncOpenAI(http_client=http, base_url=BASE, api_key="-") as client:
-            yield client
-
-
-def answering(*replies: Any, **options: Any) -> Deployment:
-    return deployment("a", FakeProvider(replies, **options))
 
 
 def valid(model: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from polyroute import (
     ConnectError,
     ContentFilterError,
     ContextWindowExceededError,
-    Deployment,
     NotFoundError,
     PermissionDeniedError,
     PolyrouteError,
@@ -32,7 +30,7 @@ from polyroute import (
 )
 from polyroute.testing import FakeProvider
 from tests.doubles import deployment, down
-from tests.interop.programs import ABANDONED, BASE, HI, on_each_library
+from tests.interop.programs import ABANDONED, BASE, HI, answering, on_each_library, program
 
 openai = pytest.importorskip("openai", reason="not installed here; `nox -s interop` installs it")
 
@@ -48,19 +46,6 @@ class City(BaseModel):
 
 ROME = '{"name":"Rome","population":2750000}'
 OSLO = '{"name":"Oslo","population":700000}'
-
-
-@asynccontextmanager
-async def program(*deployments: Deployment, library: Any = httpx, **options: Any):
-    """A program's client, as its author would make it."""
-    async with Router(list(deployments), **options) as router:
-        http = library.AsyncClient(transport=router.openai_transport(library))
-        async with openai.AsyncOpenAI(http_client=http, base_url=BASE, api_key="-") as client:
-            yield client
-
-
-def answering(*replies: Any, **options: Any) -> Deployment:
-    return deployment("a", FakeProvider(replies, **options))
 
 
 @on_each_library

@@ -209,12 +209,9 @@ async def test_a_stream_that_breaks_ends_with_an_error():
 
 def telling(*chunks: ChatChunk) -> list[Any]:
     """The events that tell *chunks*."""
-    told, gathered = ResponseTelling("m", {}), Gathered()
-    text = b""
-    for chunk in chunks:
-        gathered.add(chunk)
-        text += told.chunk(chunk)
-    return events((text + told.end(gathered.response())).decode())
+    told = ResponseTelling("m", {})
+    text = b"".join(map(told.chunk, chunks))
+    return events((text + told.end(Gathered(chunks).response())).decode())
 
 
 def test_calls_may_come_side_by_side_and_unnamed_at_first():
@@ -282,10 +279,7 @@ def test_half_of_a_surrogate_pair_is_a_question_mark():
 )
 def test_any_chunks_are_told_to_the_end(chunks):
     told = telling(*chunks)
-    gathered = Gathered()
-    for chunk in chunks:
-        gathered.add(chunk)
-    reply = gathered.response()
+    reply = Gathered(chunks).response()
 
     output = told[-1]["response"]["output"]
     parts = [part for item in output for part in item.get("content", ())]

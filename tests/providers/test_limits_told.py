@@ -23,9 +23,9 @@ from polyroute import (
 )
 from polyroute.deadlines import Deadline
 from polyroute.deployments import Call, EmbedCall
+from polyroute.health import headroom_of
 from polyroute.providers import HOSTS
 from polyroute.providers.limits_told import limits_told
-from polyroute.replies import headroom_of
 from tests.conformance.recorded import DATA, load
 from tests.providers.wire import OK, Response, Scripted, delta
 

@@ -19,6 +19,7 @@ __all__ = [
     "completion",
     "delta",
     "embedded",
+    "embedded_by",
     "read",
     "refused",
     "sent",
@@ -166,6 +167,19 @@ async def embedded(body: object, count: int = 1, **how: Any) -> EmbedResponse:
         return await _router(transport, "openai/text-embedding-3-small", {}).embed(["hi"] * count, **how)
     except FleetError as error:
         raise error.__cause__ or error from None
+
+
+async def embedded_by(
+    deployment: Deployment, *bodies: object, count: int = 1, **how: Any
+) -> tuple[EmbedResponse, list[Any], list[str]]:
+    """The vectors that *deployment* makes of *bodies*, one a request; what was asked, and where."""
+    transport = Scripted(*map(Response, bodies))
+    router = Router([deployment], transport=transport, retry=None)
+    try:
+        vectors = await router.embed([f"text {place}" for place in range(count)], **how)
+    except FleetError as error:
+        raise error.__cause__ or error from None
+    return vectors, [json.loads(each.body) for each in transport.sent], [each.url for each in transport.sent]
 
 
 @dataclass

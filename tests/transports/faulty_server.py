@@ -11,6 +11,7 @@ import ssl
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -205,6 +206,12 @@ def sized(body: bytes, status: str = "200 OK", **headers: object) -> bytes:
     return head(status, content_length=len(body), **headers) + body
 
 
+def raw_deflate(data: bytes) -> bytes:
+    """*data* packed with deflate, without its head."""
+    packing = zlib.compressobj(wbits=-15)
+    return packing.compress(data) + packing.flush()
+
+
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
@@ -223,6 +230,11 @@ def fine(asked: Asked) -> Iterable[Step]:
     if "/embeddings" in asked.line:
         return (sized(VECTORS),)
     return (streamed(),) if asked.streams else (sized(CHAT),)
+
+
+def either(chat: Iterable[Step], stream: Iterable[Step]) -> Callable[[Asked], Iterable[Step]]:
+    """*stream* where that is asked for, and else *chat*."""
+    return lambda asked: stream if asked.streams else chat
 
 
 def slowly(seconds: float) -> Callable[[Asked], Iterable[Step]]:

@@ -17,6 +17,7 @@ import httpx
 import httpx2
 import pytest
 import sniffio
+import trio
 
 from polyroute import Deployment, Router
 from polyroute.transports.choosing import transport_of
@@ -25,6 +26,7 @@ from polyroute.transports.pooled import PooledTransport
 from tests.transports.faulty_server import FaultyServer
 
 KEY = "sk-of-nobody-0123456789"
+RUNS = {"asyncio": asyncio.run, "trio": lambda call: trio.run(lambda: call)}  # a coroutine, by its loop
 
 
 @dataclass(frozen=True)

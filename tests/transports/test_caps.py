@@ -20,6 +20,7 @@ from tests.transports.faulty_server import (
     TEXT,
     FaultyServer,
     head,
+    raw_deflate,
 )
 from tests.transports.floods import TOO_MUCH
 from tests.transports.kinds import in_time, on_each_own_transport, on_each_transport, routing
@@ -100,11 +101,6 @@ def test_what_is_too_much_takes_little_more_memory_than_what_is_allowed(act, str
     assert float(done.stdout) < mebibytes
 
 
-def _raw(data: bytes) -> bytes:
-    packing = zlib.compressobj(wbits=-15)
-    return packing.compress(data) + packing.flush()
-
-
 class Pieces:
     """A library's stream of raw bytes."""
 
@@ -141,7 +137,9 @@ def run_to_its_end(coroutine):
 
 @given(
     data=st.binary(max_size=300),
-    packing=st.sampled_from([(b"gzip", gzip.compress), (b"deflate", zlib.compress), (b"deflate", _raw)]),
+    packing=st.sampled_from(
+        [(b"gzip", gzip.compress), (b"deflate", zlib.compress), (b"deflate", raw_deflate)]
+    ),
     size=st.integers(1, 40),
 )
 def test_however_a_packed_body_is_cut_the_same_comes_out(data, packing, size):
@@ -152,7 +150,7 @@ def test_however_a_packed_body_is_cut_the_same_comes_out(data, packing, size):
 
 
 @pytest.mark.parametrize("length", [_MIB - 1, _MIB, _MIB + 1, 3 * _MIB, 3 * _MIB + 258])
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, _raw])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, raw_deflate])
 def test_a_body_that_unpacks_in_several_steps_comes_out_whole(length, pack):
     data = b"ab" * (length // 2) + b"c" * (length % 2)
     coding = b"gzip" if pack is gzip.compress else b"deflate"

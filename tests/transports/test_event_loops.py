@@ -6,16 +6,11 @@ import asyncio
 import functools
 import gc
 import os
-import subprocess
-import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import anyio
 import pytest
-import trio
 
 from polyroute import ConfigurationError, Router
 from polyroute.deadlines import Deadline
@@ -23,6 +18,7 @@ from polyroute.transports.pooled import PooledTransport
 from polyroute.wire import HTTPRequest
 from tests.transports.faulty_server import STREAMING, TEXT, TOKENS, Do, FaultyServer, chunk, fine, slowly
 from tests.transports.kinds import (
+    RUNS,
     SESSION,
     deployment,
     in_time,
@@ -31,9 +27,7 @@ from tests.transports.kinds import (
     on_each_transport,
     routing,
 )
-
-_ROOT = Path(__file__).parents[2]
-RUNS = {"asyncio": asyncio.run, "trio": lambda call: trio.run(lambda: call)}
+from tests.transports.programs import FORKED_BETWEEN_TWO_LOOPS, run_alone
 
 one_after_another = pytest.mark.parametrize(
     ("transport", "first", "then"),
@@ -323,10 +317,7 @@ _FORKING = """
 )
 def test_a_forked_process_leaves_its_parents_connections_alone(transport, busy, close):
     with FaultyServer(slowly(0.05)) as server:
-        script = textwrap.dedent(_FORKING).format(busy=busy, close=close)
-        command = [sys.executable, "-W", "error", "-c", script, server.url, transport]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=_ROOT)
-        assert (done.returncode, done.stderr) == (0, "")
+        run_alone(_FORKING.format(busy=busy, close=close), server.url, transport)
         assert server.accepted == 2
         assert sorted(asked.connection for asked in server.asked) == [1] * (3 if busy else 2) + [2]
 
@@ -334,35 +325,8 @@ def test_a_forked_process_leaves_its_parents_connections_alone(transport, busy, 
 @over_each
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_so_does_one_that_is_forked_between_two_loops(transport):
-    script = """
-        import asyncio, os, sys
-        from polyroute import Deployment, Router
-
-        router = Router([Deployment("openai/m", base_url=sys.argv[1], api_key="k")], transport=sys.argv[2])
-        loop = asyncio.new_event_loop()
-
-        def ask():
-            assert loop.run_until_complete(router.chat("hi")).text
-
-        async def main():
-            assert (await router.chat("hi")).text
-            await router.aclose()
-
-        ask()
-        child = os.fork()
-        if not child:
-            asyncio.run(main())
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        ask()
-        loop.run_until_complete(router.aclose())
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-    """
     with FaultyServer() as server:
-        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), server.url, transport]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd=_ROOT)
-        assert (done.returncode, done.stderr) == (0, "")
+        run_alone(FORKED_BETWEEN_TWO_LOOPS, server.url, transport)
         assert [asked.connection for asked in server.asked] == [1, 2, 1]
 
 

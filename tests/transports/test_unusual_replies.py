@@ -21,30 +21,23 @@ from tests.transports.faulty_server import (
     Step,
     by_the_byte,
     chunk,
+    either,
     head,
+    raw_deflate,
     sized,
     streamed,
 )
 from tests.transports.kinds import OVER_AIOHTTP, in_time, on_each_transport, routing
 
 
-def _either(chat: Iterable[Step], stream: Iterable[Step]) -> Callable[[Asked], Iterable[Step]]:
-    return lambda asked: stream if asked.streams else chat
-
-
 def _both(chat: bytes, stream: bytes) -> Callable[[Asked], Iterable[Step]]:
-    return _either((chat,), (stream,))
+    return either((chat,), (stream,))
 
 
 def _packed(coding: str, pack: Callable[[bytes], bytes]) -> Callable[[Asked], Iterable[Step]]:
     return _both(
         sized(pack(CHAT), content_encoding=coding), sized(pack(b"".join(SSE)), content_encoding=coding)
     )
-
-
-def _raw_deflate(data: bytes) -> bytes:
-    packing = zlib.compressobj(wbits=-15)
-    return packing.compress(data) + packing.flush()
 
 
 def _trickled(act: Callable[[Asked], Iterable[Step]]) -> Callable[[Asked], Iterable[Step]]:
@@ -62,18 +55,18 @@ _UNUSUAL = {
     "packed with gzip, byte by byte": _trickled(_packed("gzip", gzip.compress)),
     "packed by another name": _packed("X-GZip", gzip.compress),
     "packed with deflate": _packed("deflate", zlib.compress),
-    "packed with deflate without a head": _packed("deflate", _raw_deflate),
-    "packed with deflate without a head, byte by byte": _trickled(_packed("deflate", _raw_deflate)),
+    "packed with deflate without a head": _packed("deflate", raw_deflate),
+    "packed with deflate without a head, byte by byte": _trickled(_packed("deflate", raw_deflate)),
     "not packed, and saying so": _packed("identity", bytes),
     "the last of its connection": _both(
         sized(CHAT, connection="close"),
         STREAMING.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n") + streamed()[len(STREAMING) :],
     ),
-    "ended by closing": _either(
+    "ended by closing": either(
         (head(connection="close"), CHAT, Do.FIN),
         (head(connection="close"), *SSE, Do.FIN),
     ),
-    "of HTTP/1.0": _either(
+    "of HTTP/1.0": either(
         (head().replace(b"1.1", b"1.0"), CHAT, Do.FIN),
         (head().replace(b"1.1", b"1.0"), *SSE, Do.FIN),
     ),

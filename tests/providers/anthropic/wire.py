@@ -10,6 +10,7 @@ from polyroute import ChatResponse, Deployment, Router
 from tests.conformance.anthropic_messages import reply
 from tests.providers import wire
 from tests.providers.wire import KEY, Response, Scripted, Told
+from tests.wire_server import named_events as events
 
 __all__ = ["CLAUDE", "asked", "events", "read", "text", "told"]
 
@@ -43,8 +44,3 @@ async def read(body: object, **how: Any) -> ChatResponse[Any]:
 async def told(body: bytes | list[bytes]) -> Told:
     """What a stream of these bytes is read as."""
     return await wire.told(body, model=CLAUDE)
-
-
-def events(*values: Mapping[str, Any]) -> bytes:
-    """Events as the host writes them, each named by its type."""
-    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in values).encode()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from struct import pack
 from typing import Any
 from zlib import crc32
 
-from polyroute import ChatResponse, Deployment, EmbedResponse, FleetError, PolyrouteError, Router
-from tests.providers.wire import KEY, Response, Scripted, Told
+from polyroute import Deployment, EmbedResponse, Router
+from tests.providers import wire
+from tests.providers.wire import KEY, Response, Scripted
 
 __all__ = [
     "CLAUDE",
@@ -27,6 +29,10 @@ __all__ = [
 
 CLAUDE = "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "bedrock/us.amazon.nova-2-lite-v1:0"
+
+read = partial(wire.read, model=CLAUDE)
+refused = partial(wire.refused, model=CLAUDE)
+told = partial(wire.told, model=CLAUDE)
 
 
 def text(words: str) -> dict[str, Any]:
@@ -67,9 +73,8 @@ def stream(*events: tuple[str, object] | bytes) -> bytes:
     return b"".join(each if isinstance(each, bytes) else event(*each) for each in events)
 
 
-def _router(transport: Scripted, model: str, options: Mapping[str, Any]) -> Router:
-    deployment = Deployment(model, **{"api_key": KEY, "region": "us-east-1", **options})
-    return Router([deployment], transport=transport, retry=None)
+def _deployment(model: str, options: Mapping[str, Any] | None) -> Deployment:
+    return Deployment(model, **{"api_key": KEY, "region": "us-east-1", **(options or {})})
 
 
 async def asked(
@@ -77,52 +82,12 @@ async def asked(
 ) -> dict[str, Any]:
     """The body that a call sends."""
     transport = Scripted(Response(reply(text("{}"))))
-    await _router(transport, model, options or {}).chat(messages, **arguments)
+    await Router([_deployment(model, options)], transport=transport, retry=None).chat(messages, **arguments)
     return json.loads(transport.sent[0].body)
-
-
-async def read(
-    body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> ChatResponse[Any]:
-    """The reply that is made of *body*, or the error of the attempt."""
-    try:
-        return await _router(Scripted(Response(body, status, headers)), CLAUDE, {}).chat("hi")
-    except FleetError as error:
-        raise error.__cause__ or error from None
-
-
-async def refused(body: object, status: int, headers: Mapping[str, str] | None = None) -> PolyrouteError:
-    """The error that is made of a refusal."""
-    try:
-        await read(body, status=status, headers=headers)
-    except PolyrouteError as error:
-        return error
-    raise AssertionError("it was taken for a reply")
-
-
-async def told(body: bytes | list[bytes]) -> Told:
-    """What a stream of these bytes is read as."""
-    response = Response(body)
-    told = Told(response=response)
-    try:
-        async with _router(Scripted(response), CLAUDE, {}).stream("hi") as streamed:
-            async for chunk in streamed:
-                told.chunks.append(chunk)
-            told.reply = await streamed.response()
-    except PolyrouteError as error:
-        told.error = error
-    return told
 
 
 async def embedded(
     model: str, *bodies: object, count: int = 1, options: Mapping[str, Any] | None = None, **arguments: Any
 ) -> tuple[EmbedResponse, list[Any], list[str]]:
     """The vectors that are made of *bodies*, one a request; what was asked, and where."""
-    transport = Scripted(*(Response(body) for body in bodies))
-    try:
-        vectors = await _router(transport, model, options or {}).embed(
-            [f"text {place}" for place in range(count)], **arguments
-        )
-    except FleetError as error:
-        raise error.__cause__ or error from None
-    return vectors, [json.loads(each.body) for each in transport.sent], [each.url for each in transport.sent]
+    return await wire.embedded_by(_deployment(model, options), *bodies, count=count, **arguments)

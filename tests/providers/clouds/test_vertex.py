@@ -9,7 +9,6 @@ import pytest
 from polyroute import (
     ContextWindowExceededError,
     Deployment,
-    FleetError,
     Message,
     ResponseDecodeError,
     Router,
@@ -18,21 +17,13 @@ from polyroute import (
 )
 from polyroute.types import Opaque
 from tests.providers.gemini.wire import candidate, reply
-from tests.providers.wire import KEY, Response, Scripted
+from tests.providers.wire import KEY, Response, Scripted, embedded_by
 
 
 async def embedded(name, *bodies, count=1, **arguments):
-    transport = Scripted(*map(Response, bodies))
-    router = Router(
-        [Deployment(f"vertex/{name}", api_key=KEY, base_url="https://x.example")],
-        transport=transport,
-        retry=None,
-    )
-    try:
-        vectors = await router.embed([f"text {place}" for place in range(count)], **arguments)
-    except FleetError as error:
-        raise error.__cause__ or error from None
-    return vectors, [json.loads(each.body) for each in transport.sent], transport.sent[0].url
+    vertex = Deployment(f"vertex/{name}", api_key=KEY, base_url="https://x.example")
+    vectors, asked, urls = await embedded_by(vertex, *bodies, count=count, **arguments)
+    return vectors, asked, urls[0]
 
 
 def predicted(*rows, tokens=2):

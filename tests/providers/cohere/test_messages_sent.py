@@ -16,7 +16,7 @@ from polyroute import (
     ToolResult,
     UnsupportedParameterError,
 )
-from tests.providers.cohere.wire import call, read, reply, sent, streamed, text, thinking, told
+from tests.providers.cohere.wire import call, event, read, reply, sent, streamed, text, thinking, told
 
 PNG = b"\x89PNG\r\n"
 USER = Message("user", "hi")
@@ -94,10 +94,6 @@ async def test_an_assistant_who_said_nothing_is_no_turn():
 
 PARTS = [thinking("Hm."), text("Let me see."), call("now_1", "now", '{"a": 1}')]
 START = {"type": "message-start", "id": "r-1", "delta": {}}
-
-
-def event(kind, index, **message):
-    return {"type": kind, "index": index, "delta": {"message": message}}
 
 
 EVENTS = [

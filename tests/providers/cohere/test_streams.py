@@ -18,14 +18,10 @@ from polyroute import (
     ToolCallDelta,
     Usage,
 )
-from tests.providers.cohere.wire import USAGE, call, reply, streamed, text, thinking, told
+from tests.providers.cohere.wire import USAGE, call, event, reply, streamed, text, thinking, told
 
 START = {"type": "message-start", "id": "r-1", "delta": {"message": {"role": "assistant"}}}
 HEAD = {"id": "r-1", "deployment": "cohere/command-a-03-2025"}
-
-
-def event(kind, index=0, **message):
-    return {"type": kind, "index": index, "delta": {"message": message}}
 
 
 def says(words, index=0):

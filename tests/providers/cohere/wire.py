@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from polyroute import Deployment, EmbedResponse, FleetError, Router
+from polyroute import Deployment, EmbedResponse, Router
 from tests.providers import wire
 from tests.providers.wire import KEY, Response, Scripted
+from tests.wire_server import named_events
 
 __all__ = [
     "COHERE",
     "call",
     "embedded",
+    "event",
     "read",
     "refused",
     "reply",
@@ -66,10 +68,14 @@ def reply(
     return {"id": "r-1", "message": message, "finish_reason": reason, "usage": usage, **fields}
 
 
+def event(kind: str, index: int = 0, **message: object) -> dict[str, Any]:
+    """One event of a stream that adds to its message."""
+    return {"type": kind, "index": index, "delta": {"message": message}}
+
+
 def streamed(*events: Mapping[str, Any], done: bool = True) -> bytes:
     """Events as Cohere sends them."""
-    told = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
-    return (told + "data: [DONE]\n\n" * done).encode()
+    return named_events(*events) + b"data: [DONE]\n\n" * done
 
 
 async def sent(
@@ -89,10 +95,6 @@ async def sent(
 
 async def embedded(body: object, count: int = 1, **arguments: Any) -> tuple[EmbedResponse, Any, str]:
     """The vectors that are made of *body*, what was asked, and where."""
-    transport = Scripted(Response(body))
-    router = Router([Deployment("cohere/embed-v4.0", api_key=KEY)], transport=transport, retry=None)
-    try:
-        vectors = await router.embed([f"text {place}" for place in range(count)], **arguments)
-    except FleetError as error:
-        raise error.__cause__ or error from None
-    return vectors, json.loads(transport.sent[0].body), transport.sent[0].url
+    deployment = Deployment("cohere/embed-v4.0", api_key=KEY)
+    vectors, [asked], [url] = await wire.embedded_by(deployment, body, count=count, **arguments)
+    return vectors, asked, url

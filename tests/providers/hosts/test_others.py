@@ -37,7 +37,6 @@ from tests.wire_server import events
 
 USER = Message("user", "hi")
 THOUGHTFUL = [USER, Message("assistant", [Reasoning("Hm."), Text("Yes.")]), USER]
-SCHEMA = {"type": "object", "properties": {}}
 
 
 def counted(prompt, output, total, **details):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from polyroute import Deployment, EmbedResponse, FleetError, Router
+from polyroute import Deployment, EmbedResponse, Router
 from tests.providers import wire
 from tests.providers.wire import Response, Scripted
 
@@ -62,10 +62,6 @@ async def sent(
 
 async def embedded(body: object, count: int = 1, **arguments: Any) -> tuple[EmbedResponse, Any, str]:
     """The vectors that are made of *body*, what was asked, and where."""
-    transport = Scripted(Response(body))
-    router = Router([Deployment("ollama/nomic-embed-text")], transport=transport, retry=None)
-    try:
-        vectors = await router.embed([f"text {place}" for place in range(count)], **arguments)
-    except FleetError as error:
-        raise error.__cause__ or error from None
-    return vectors, json.loads(transport.sent[0].body), transport.sent[0].url
+    deployment = Deployment("ollama/nomic-embed-text")
+    vectors, [asked], [url] = await wire.embedded_by(deployment, body, count=count, **arguments)
+    return vectors, asked, url

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from polyroute import ChatResponse, Deployment, Opaque, Router
+from polyroute import Deployment, Opaque, Router
 from tests.conformance.openai_responses import message, reply
 from tests.providers import wire
-from tests.providers.wire import KEY, Response, Scripted, Told
+from tests.providers.wire import KEY, Response, Scripted
+from tests.wire_server import named_events as events
 
 __all__ = ["GPT", "SILENT", "asked", "called", "done", "events", "kept", "read", "told"]
 
 GPT = "openai-responses/gpt-5-mini"
 SILENT = "openai-responses/gpt-4.1"  # a model that does not reason
+
+read = partial(wire.read, model=GPT)
+told = partial(wire.told, model=GPT)
 
 
 def kept(**item: object) -> Opaque:
@@ -36,21 +41,6 @@ async def asked(
     deployment = Deployment(model, api_key=KEY)
     await Router([deployment], transport=transport, send_user=send_user).chat(messages, **arguments)
     return json.loads(transport.sent[0].body)
-
-
-async def read(body: object, **how: Any) -> ChatResponse[Any]:
-    """The reply that is made of *body*, or the error of the attempt."""
-    return await wire.read(body, model=GPT, **how)
-
-
-async def told(body: bytes | list[bytes]) -> Told:
-    """What a stream of these bytes is read as."""
-    return await wire.told(body, model=GPT)
-
-
-def events(*values: Mapping[str, Any]) -> bytes:
-    """Events as the host writes them, each named by its type."""
-    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in values).encode()
 
 
 def done(*output: Mapping[str, Any], status: str = "completed", **fields: object) -> dict[str, Any]:
